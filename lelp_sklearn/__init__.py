@@ -1,0 +1,38 @@
+"""Knowledge distillation for binary and few-class problems, scikit-learn style."""
+
+import logging
+from importlib.metadata import version
+
+from lelp_sklearn.networks import MLP, Linear
+from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
+from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier
+from lelp_sklearn.subclasses import (
+    LELPProjector,
+    OracleSplitter,
+    RandomSplitter,
+    SubclassSplitter,
+    UniformSplitter,
+)
+
+__version__ = version("lelp-sklearn")
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+__all__ = [
+    "KD",
+    "LELP",
+    "MLP",
+    "CrossEntropy",
+    "LELPProjector",
+    "LELPStudentClassifier",
+    "Linear",
+    "Objective",
+    "OracleSplitter",
+    "RandomSplitter",
+    "StudentClassifier",
+    "StudentOutputs",
+    "SubclassSplitter",
+    "TeacherOutputs",
+    "UniformSplitter",
+]

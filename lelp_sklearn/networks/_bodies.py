@@ -1,0 +1,63 @@
+"""Student bodies: a batch in, an embedding out. The head is not theirs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+
+from torch import Tensor, nn
+
+
+class Linear(nn.Module):
+    """The body of a linear student: the inputs are the embedding.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.networks import Linear
+    >>> Linear()(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the inputs."""
+        return X
+
+
+class MLP(nn.Module):
+    """Fully connected layers with ReLU; the last hidden layer is the embedding.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the inputs; a student fills it in.
+    hidden : int or sequence of int, default=64
+        Widths of the hidden layers.
+    dropout : float, default=0.0
+        Probability of dropping a hidden unit in training, after each layer.
+
+    See Also
+    --------
+    Linear : No hidden layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.networks import MLP
+    >>> MLP(3, hidden=(16, 8))(torch.ones(2, 3)).shape
+    torch.Size([2, 8])
+    """
+
+    def __init__(self, n_features: int, hidden: int | Sequence[int] = 64, dropout: float = 0.0):
+        super().__init__()
+        widths = [n_features, *([hidden] if isinstance(hidden, Integral) else hidden)]
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(width_in, width_out), nn.ReLU()]
+            if dropout > 0:
+                layers.append(nn.Dropout(dropout))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the activations of the last hidden layer."""
+        return self.layers(X)

@@ -1,0 +1,91 @@
+"""What every training objective has in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+
+Weight = float | str | Callable[[float], float]
+
+
+class Objective(BaseEstimator):
+    """What a student is trained on: per-row targets, made once, and a loss on a batch of them.
+
+    An objective is a scikit-learn parameter object. A student clones it, calls :meth:`fit` once and
+    :meth:`targets` on its rows, and then :meth:`loss` for every batch with what ``targets`` gave,
+    beside the always present ``y``, ``labeled`` (1 or 0) and ``weight``.
+
+    Attributes
+    ----------
+    n_subclasses_ : tuple of int
+        Logits of each class: the student's head has their sum.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Fields of :class:`~lelp_sklearn.outputs.TeacherOutputs` that must be given."""
+
+    n_subclasses_: tuple[int, ...]
+
+    def fit(
+        self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int
+    ) -> Objective:
+        """Learn what the targets need; here only that each class has one logit.
+
+        Parameters
+        ----------
+        teacher : TeacherOutputs
+            Outputs on the training rows.
+        y : ndarray of shape (n,)
+            Class numbers: the label where it is known, the teacher's prediction elsewhere.
+        classes : ndarray of shape (C,)
+            Labels of the class numbers.
+        random_state : int
+            Seed for what is left unseeded.
+
+        Returns
+        -------
+        self
+        """
+        self.n_subclasses_ = (1,) * len(classes)
+        return self
+
+    def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
+        """Row-aligned targets, float32."""
+        return {}
+
+    @abstractmethod
+    def loss(
+        self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
+    ) -> Tensor:
+        """Scalar loss of a batch; ``progress`` runs from 0 in the first epoch to 1 in the last."""
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of a batch's values under its rows' weights."""
+    return (values * weight).sum() / weight.sum().clamp_min(1e-12)
+
+
+def soften(proba: NDArray, temperature: float) -> NDArray:
+    """Probabilities at a temperature, p^(1/tau) renormalised: the soft-max of logits / tau."""
+    if temperature == 1:
+        return proba.astype(np.float32)
+    with np.errstate(divide="ignore"):  # zeros stay zeros
+        return softmax(np.log(proba, dtype=np.float64) / temperature, axis=1).astype(np.float32)
+
+
+def weight_at(weight: Weight, progress: float) -> float:
+    """A weight at a point of training: a number, "linear" (1 falling to 0), or a function."""
+    if callable(weight):
+        return float(weight(progress))
+    if weight == "linear":
+        return 1.0 - progress
+    return float(weight)

@@ -1,0 +1,148 @@
+"""LELP: distillation on pseudo-subclasses of the teacher's embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
+from torch import Tensor
+
+from lelp_sklearn._compat import HasMethods, Interval, StrOptions
+from lelp_sklearn.losses import subclass_kl
+from lelp_sklearn.objectives._base import Objective, Weight, soften, weight_at, weighted_mean
+from lelp_sklearn.objectives._kd import mix_labels
+from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+from lelp_sklearn.subclasses import LELPProjector, SubclassSplitter
+
+
+class LELP(Objective):
+    r"""Learning Embedding Linear Projections: one cross-entropy on soft pseudo-subclasses.
+
+    The projector splits the teacher's class probabilities, :math:`p_{c,s} = p_c P(s \mid c, x)`,
+    and the student matches them with a head of S logits a class:
+
+    .. math::
+        \alpha \, CE(y, p^S) + (1 - \alpha) \, \tau^2 \Big[ KL(p^T \| p^S) +
+            \lambda \sum_c p^T_c \, KL\big(P^T(s \mid c) \,\|\, P^S(s \mid c)\big) \Big].
+
+    The paper has :math:`\lambda = 1`, where this is one divergence on the joint, and
+    :math:`\alpha = 0`.
+
+    Parameters
+    ----------
+    projector : SubclassSplitter, default=None
+        Splits the classes; None is ``LELPProjector()``. It is cloned.
+    temperature : float, default=1.0
+        tau above 0, of the class probabilities; the projector's own temperature is apart from it.
+    alpha : float, default=0.0
+        Share of the labels' cross-entropy, from 0 to 1, on labelled rows.
+    subclass_weight : float, "linear" or callable, default=1.0
+        lambda. 1 is the paper, 0 plain distillation with a wide head, and a light 0.03 to 0.3
+        often the best for small students. "linear" falls from 1 in the first epoch to 0 in the
+        last; a callable gets the progress of training, from 0 to 1, and returns lambda.
+
+    Attributes
+    ----------
+    projector_ : SubclassSplitter
+        The fitted projector.
+
+    See Also
+    --------
+    LELPStudentClassifier : A student with this objective.
+    KD : Class probabilities alone.
+
+    References
+    ----------
+    Loo, Iliopoulos, Hu and Vee (2024), Linear Projections of Teacher Embeddings for Few-Class
+    Distillation, arXiv:2409.20449, section 3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    >>> from lelp_sklearn import LELP, LELPProjector, StudentClassifier
+    >>> X, digit = load_digits(return_X_y=True)
+    >>> teacher = LinearDiscriminantAnalysis().fit(X, digit)
+    >>> odd = teacher.predict_proba(X)[:, 1::2].sum(axis=1)
+    >>> objective = LELP(projector=LELPProjector(n_subclasses=4), subclass_weight=0.1)
+    >>> student = StudentClassifier(objective=objective, random_state=0).fit(
+    ...     X / 16,
+    ...     digit % 2,
+    ...     teacher_proba=[[1 - p, p] for p in odd],
+    ...     teacher_embeddings=teacher.transform(X),
+    ... )
+    >>> student.predict_subclass_proba(X / 16).shape
+    (1797, 8)
+    """
+
+    needs = ("proba", "embeddings")
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "projector": [HasMethods(["fit", "transform"]), None],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, 1, closed="both")],
+        "subclass_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"linear"}), callable],
+    }
+
+    def __init__(
+        self,
+        *,
+        projector: SubclassSplitter | None = None,
+        temperature: float = 1.0,
+        alpha: float = 0.0,
+        subclass_weight: Weight = 1.0,
+    ):
+        self.projector = projector
+        self.temperature = temperature
+        self.alpha = alpha
+        self.subclass_weight = subclass_weight
+
+    def fit(self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int) -> LELP:
+        """Fit the projector; see :meth:`Objective.fit`."""
+        self._validate_params()
+        projector = LELPProjector() if self.projector is None else clone(self.projector)
+        unseeded = {
+            name: random_state
+            for name, value in projector.get_params().items()
+            if name.split("__")[-1] == "random_state" and value is None
+        }
+        projector.set_params(**unseeded)
+        extra = (
+            {"teacher_proba": teacher.proba} if has_fit_parameter(projector, "teacher_proba") else {}
+        )
+        self.projector_ = projector.fit(teacher.embeddings, classes[y], **extra)
+        if not np.array_equal(self.projector_.classes_, classes):
+            raise ValueError(
+                f"the projector saw rows of the classes {self.projector_.classes_.tolist()}, the "
+                f"student has {classes.tolist()}: each class needs rows in the first call."
+            )
+        vars(self.projector_).pop("moments_", None)  # C D^2 numbers that no student needs
+        self.n_subclasses_ = tuple(self.projector_.n_subclasses_.tolist())
+        return self
+
+    def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
+        """Softened class probabilities, and P(s | c, x) for every class."""
+        assert teacher.proba is not None
+        split = self.projector_.transform(teacher.embeddings)
+        return {
+            "class": soften(teacher.proba, self.temperature),
+            "split": split.astype(np.float32, copy=False),
+        }
+
+    def loss(
+        self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
+    ) -> Tensor:
+        """Mean over the batch of the labels' and the teacher's terms."""
+        rows = subclass_kl(
+            outputs.logits,
+            targets["class"],
+            targets["split"],
+            self.n_subclasses_,
+            self.temperature,
+            weight_at(self.subclass_weight, progress),
+        )
+        rows = mix_labels(rows, outputs.logits, self.n_subclasses_, targets, self.alpha)
+        return weighted_mean(rows, targets["weight"])

@@ -1,0 +1,116 @@
+"""The two records that flow through everything: what a teacher says, and what a student says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_array
+from torch import Tensor
+
+# Rows of teacher probabilities may miss 1 by this much: enough for float16, too little for logits.
+PROBA_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """A teacher's outputs on n rows; what it does not give is None.
+
+    Attributes
+    ----------
+    proba : ndarray of shape (n, C) or None
+        Class probabilities, columns in the order of the student's ``classes_``.
+    embeddings : ndarray of shape (n, D) or None
+        Embeddings, any real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lelp_sklearn.outputs import TeacherOutputs
+    >>> outputs = TeacherOutputs(proba=np.array([[0.9, 0.1], [0.2, 0.8]]))
+    >>> outputs.given
+    ['proba']
+    >>> outputs.take([1]).proba
+    array([[0.2, 0.8]])
+    """
+
+    proba: NDArray | None = None
+    embeddings: NDArray | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the fields that the teacher gives."""
+        return [f.name for f in fields(self) if getattr(self, f.name) is not None]
+
+    def take(self, rows: Any) -> TeacherOutputs:
+        """The same fields on some of the rows (indices, mask or slice)."""
+        return TeacherOutputs(**{name: getattr(self, name)[rows] for name in self.given})
+
+
+class StudentOutputs(NamedTuple):
+    """A student's outputs on a batch.
+
+    ``logits`` has one column a subclass, class after class, shape (B, sum of S_c); ``embedding``
+    is what the body gives and the head reads, shape (B, E).
+    """
+
+    logits: Tensor
+    embedding: Tensor
+
+
+def check_teacher_outputs(
+    proba: ArrayLike | None, embeddings: ArrayLike | None, n_rows: int, classes: NDArray
+) -> TeacherOutputs:
+    """Check arrays from a user against the rows and classes that a student sees.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_rows, n_classes) or None
+        Probabilities: non-negative, and each row's sum within 0.01 of 1.
+    embeddings : array-like of shape (n_rows, D) or None
+        Embeddings.
+    n_rows : int
+        Rows of X.
+    classes : ndarray
+        The student's classes.
+
+    Returns
+    -------
+    TeacherOutputs
+
+    Raises
+    ------
+    ValueError
+        Naming both sides of what does not fit.
+    """
+    if proba is not None:
+        proba = _check_rows(proba, "teacher_proba", n_rows)
+        if proba.shape[1] != len(classes):
+            raise ValueError(
+                f"teacher_proba has {proba.shape[1]} columns, the student sees "
+                f"{len(classes)} classes: {classes.tolist()}. Give one column a class, in this "
+                "order; a class without a labelled row here may be missing from y."
+            )
+        off = np.abs(proba.sum(axis=1, dtype=np.float64) - 1)
+        if proba.min() < 0 or off.max() > PROBA_TOLERANCE:
+            row = int(off.argmax()) if proba.min() >= 0 else int(proba.min(axis=1).argmin())
+            raise ValueError(
+                f"teacher_proba row {row} is {np.round(proba[row], 4).tolist()}: expected "
+                f"probabilities that sum to 1 (tolerance {PROBA_TOLERANCE}). Are these logits? "
+                "Then pass their soft-max."
+            )
+    if embeddings is not None:
+        embeddings = _check_rows(embeddings, "teacher_embeddings", n_rows)
+    return TeacherOutputs(proba, embeddings)
+
+
+def _check_rows(array: ArrayLike, name: str, n_rows: int) -> NDArray:
+    array = check_array(array, dtype=[np.float64, np.float32], input_name=name)
+    if len(array) != n_rows:
+        raise ValueError(
+            f"{name} has {len(array)} rows and X has {n_rows}: pass one row of the teacher's "
+            "output for each row of X, in the same order."
+        )
+    return array

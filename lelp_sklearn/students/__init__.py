@@ -1,0 +1,6 @@
+"""Students: scikit-learn classifiers around small torch networks."""
+
+from lelp_sklearn.students._classifier import StudentClassifier
+from lelp_sklearn.students._lelp import LELPStudentClassifier
+
+__all__ = ["LELPStudentClassifier", "StudentClassifier"]

@@ -1,0 +1,89 @@
+"""Callbacks a student brings along: learning-rate schedule, progress bar, held-out split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skorch.callbacks import Callback
+from sklearn.model_selection import StratifiedShuffleSplit
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.utils.data import Subset
+from tqdm.auto import tqdm
+
+from lelp_sklearn.students._batches import TensorRows
+
+
+class LearningRateSchedule(Callback):
+    """Step a torch schedule after every batch, over a fixed number of epochs."""
+
+    def __init__(self, kind: str, epochs: int):
+        self.kind = kind
+        self.epochs = epochs
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Forget the last training's schedule."""
+        self.scheduler_: LRScheduler | None = None
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Build the schedule in the first epoch, when the number of batches is known."""
+        if self.scheduler_ is not None:
+            return
+        steps = self.epochs * len(net.get_iterator(dataset_train, training=True))
+        if self.kind == "one_cycle":
+            peaks = [group["lr"] for group in net.optimizer_.param_groups]
+            self.scheduler_ = OneCycleLR(
+                net.optimizer_, max_lr=peaks, total_steps=steps + 1, cycle_momentum=False
+            )
+        else:
+            self.scheduler_ = CosineAnnealingLR(net.optimizer_, T_max=steps)
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Step after a training batch."""
+        if training and self.scheduler_ is not None:
+            self.scheduler_.step()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Let the optimizer go, so that it is not kept twice."""
+        self.scheduler_ = None
+
+
+class EpochProgress(Callback):
+    """A progress bar over epochs, with the loss and the time left."""
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(total=self.epochs, unit="epoch", desc=type(net.objective).__name__)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Show the losses of the epoch."""
+        losses = ("train_loss", "valid_loss")
+        row = net.history[-1]
+        self.bar_.set_postfix({name: f"{row[name]:.4f}" for name in losses if name in row})
+        self.bar_.update()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()
+        del self.bar_
+
+
+class HeldOut:
+    """Hold a stratified fraction of the training rows out, for the losses early stopping reads."""
+
+    def __init__(self, fraction: float, random_state: int):
+        self.fraction = fraction
+        self.random_state = random_state
+
+    def __call__(self, dataset: TensorRows, y: Any = None) -> tuple[Subset, Subset]:
+        """Split a dataset in two."""
+        splitter = StratifiedShuffleSplit(
+            1, test_size=self.fraction, random_state=self.random_state
+        )
+        codes: NDArray = dataset.y.cpu().numpy()
+        train, held_out = next(splitter.split(np.zeros(len(codes)), codes))
+        return Subset(dataset, train), Subset(dataset, held_out)

@@ -1,0 +1,133 @@
+"""What a user passes to a student's fit, checked row by row before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import assert_all_finite
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from lelp_sklearn._compat import check_sample_weight
+from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Row-aligned inputs of a fit.
+
+    ``y`` holds class numbers: the label where it is known, the teacher's prediction elsewhere.
+    """
+
+    X: NDArray
+    y: NDArray
+    labeled: NDArray
+    weight: NDArray
+    teacher: TeacherOutputs
+
+    def take(self, rows: NDArray) -> TrainingRows:
+        """The rows of a boolean mask; the same object where the mask keeps all."""
+        if rows.all():
+            return self
+        return TrainingRows(
+            self.X[rows],
+            self.y[rows],
+            self.labeled[rows],
+            self.weight[rows],
+            self.teacher.take(rows),
+        )
+
+
+def check_training_rows(
+    student: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    classes: ArrayLike | None = None,
+    class_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
+    labeled: ArrayLike | None = None,
+    teacher_proba: ArrayLike | None = None,
+    teacher_embeddings: ArrayLike | None = None,
+    reset: bool = True,
+) -> tuple[TrainingRows, NDArray]:
+    """Check a fit's arguments against each other; return the rows of positive weight, and classes.
+
+    scikit-learn's searches pass fit parameters of a wrong length through unsliced, so each length
+    is checked here against the rows of X.
+    """
+    if labeled is None:
+        X, y_known = validate_data(student, X, y, dtype=np.float32, order="C", reset=reset)
+        known = np.ones(len(y_known), dtype=bool)
+    else:
+        X = validate_data(student, X, dtype=np.float32, order="C", reset=reset)
+        known = _check_labeled(labeled, len(X))
+        y_known = _labels_of(y, known)
+        assert_all_finite(y_known, input_name="y")
+    check_classification_targets(y_known)
+    weight = check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError(
+            f"sample_weight is zero for all {len(X)} rows: give at least one row a positive weight."
+        )
+    if classes is None:
+        classes = np.unique(y_known[weight[known] > 0])
+    classes = np.unique(classes)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{type(student).__name__} needs rows of at least two classes; the labelled rows of "
+            f"positive weight hold only one class, {classes.tolist()}."
+        )
+    teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, len(X), classes)
+    codes = np.zeros(len(X), dtype=np.int64)
+    if teacher.proba is not None:
+        codes = teacher.proba.argmax(axis=1)
+    codes[known] = _encode(y_known, classes, weight[known] > 0)
+    rows = TrainingRows(X, codes, known, weight, teacher).take(weight > 0)
+    if class_weight is not None:
+        y_labeled = classes[rows.y[rows.labeled]]
+        by_class = compute_class_weight(class_weight, classes=classes, y=y_labeled)
+        weight = rows.weight * by_class[rows.y].astype(np.float32)
+        rows = replace(rows, weight=weight)
+    return rows, classes
+
+
+def _encode(y: NDArray, classes: NDArray, matters: NDArray) -> NDArray:
+    codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    strange = np.unique(y[matters & (classes[codes] != y)])
+    if len(strange):
+        raise ValueError(
+            f"y holds {strange.tolist()}, which this student was not built for: its classes are "
+            f"{classes.tolist()}. Name all of them in the first call to partial_fit, or fit anew."
+        )
+    return codes
+
+
+def _check_labeled(labeled: ArrayLike, n_rows: int) -> NDArray:
+    mask = np.asarray(labeled)
+    if mask.shape != (n_rows,) or mask.dtype != bool:
+        raise ValueError(
+            f"labeled has shape {mask.shape} and dtype {mask.dtype}; expected one bool for each of "
+            f"the {n_rows} rows of X, True where y is known."
+        )
+    if not mask.any():
+        raise ValueError(
+            "labeled is False for all rows; at least one row of each class needs its label, "
+            "since the classes are read from the labels."
+        )
+    return mask
+
+
+def _labels_of(y: ArrayLike, known: NDArray) -> NDArray:
+    labels = np.asarray(y)
+    if labels.shape != known.shape:
+        raise ValueError(
+            f"y has shape {labels.shape} and X has {len(known)} rows: pass one label a row, "
+            "with anything in place of unknown ones."
+        )
+    # Placeholders such as None make an object array; without them the labels' own type returns.
+    return np.array(labels[known].tolist()) if labels.dtype == object else labels[known]

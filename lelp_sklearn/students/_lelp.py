@@ -1,0 +1,199 @@
+"""The student this package exists for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lelp_sklearn.objectives import LELP, Objective
+from lelp_sklearn.objectives._base import Weight
+from lelp_sklearn.students._base import BaseStudentClassifier
+from lelp_sklearn.subclasses import LELPProjector, SubclassSplitter
+
+
+class LELPStudentClassifier(BaseStudentClassifier):
+    """A small neural network trained on soft pseudo-subclasses of the teacher's embeddings.
+
+    It is the :class:`StudentClassifier` whose objective is :class:`LELP`, with that objective's
+    parameters as its own, so that grids say ``projector__n_subclasses`` and ``subclass_weight``.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, default=None
+        The student's body: it maps a batch (B, n_features) to embeddings (B, width), and knows
+        nothing of subclasses. None is a linear student. See :class:`StudentClassifier`.
+    projector : SubclassSplitter, default=None
+        Splits each class by the teacher's embeddings. None is ``LELPProjector()``.
+    temperature : float, default=1.0
+        tau above 0, of the class probabilities.
+    alpha : float, default=0.0
+        Share of the labels' cross-entropy, from 0 to 1, on labelled rows.
+    subclass_weight : float, "linear" or callable, default=1.0
+        Weight of what subclasses add to classes: 1 is the paper, 0 plain distillation with a wide
+        head; 0.03 to 0.3 is often the best for small students. "linear" falls from 1 to 0 over the
+        epochs; a callable gets the progress of training, 0 to 1.
+    optimizer : torch.optim.Optimizer class, default=torch.optim.AdamW
+        Further arguments by ``optimizer__`` parameters.
+    lr : float, default=0.01
+        Learning rate, the peak of the schedule.
+    schedule : {"one_cycle", "cosine"} or None, default="one_cycle"
+        Course of the learning rate over the batches of a fit.
+    max_epochs : int, default=40
+        Passes over the rows.
+    batch_size : int, default=128
+        Rows a step.
+    device : str, default="auto"
+        "auto" is cuda, mps or cpu, whichever there is. A device that is named and missing is an
+        error.
+    validation_fraction : float, default=0.0
+        Share of the rows held out, stratified, for ``valid_loss`` and ``valid_acc`` in
+        ``history_``.
+    patience : int, default=None
+        Stop after so many epochs without a lower ``valid_loss``, and restore the best weights.
+        Needs ``validation_fraction``.
+    callbacks : list of skorch callbacks, default=None
+        Their scores see class numbers 0..C-1, whatever the labels.
+    class_weight : mapping of label to float, "balanced" or None, default=None
+        Weights of the classes, times ``sample_weight``; an unlabelled row counts for the class that
+        the teacher predicts.
+    warm_start : bool, default=False
+        Whether a further fit goes on from the weights, and the subclasses, of the last.
+    n_threads : int or None, default=1
+        torch threads in fit and predict, given back afterwards. None leaves torch's number.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, batches, held-out rows and of a projector without its own. The global
+        seeds stay as they are.
+    verbose : int, default=0
+        1 shows a progress bar.
+    **skorch_params
+        ``module__``, ``optimizer__``, ``callbacks__``, ``iterator_train__`` and
+        ``iterator_valid__`` parameters, as in skorch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    projector_ : SubclassSplitter
+        The fitted projector.
+    net_ : DistillationNet
+        The skorch net; ``net_.module_`` is the torch module.
+    objective_ : LELP
+        The fitted objective.
+    history_ : list of dict
+        One record an epoch.
+    n_features_in_ : int
+        Columns of X.
+
+    Warns
+    -----
+    UserWarning
+        If fit gets no teacher arrays: it then trains on the labels alone.
+
+    See Also
+    --------
+    StudentClassifier : With any other objective.
+    LELPProjector : The default projector.
+    DistilledClassifier : Asks the teacher itself.
+
+    References
+    ----------
+    Loo, Iliopoulos, Hu and Vee (2024), Linear Projections of Teacher Embeddings for Few-Class
+    Distillation, arXiv:2409.20449.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from lelp_sklearn import MLP, CrossEntropy, LELPStudentClassifier, StudentClassifier
+    >>> X, digit = load_digits(return_X_y=True)
+    >>> X, y = X / 16, digit % 2
+    >>> teacher = StudentClassifier(MLP, objective=CrossEntropy(), random_state=0).fit(X, y)
+    >>> student = LELPStudentClassifier(subclass_weight=0.1, random_state=0).fit(
+    ...     X, y, teacher_proba=teacher.predict_proba(X), teacher_embeddings=teacher.transform(X)
+    ... )
+    >>> student.score(X, y) > 0.96
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **BaseStudentClassifier._parameter_constraints,
+        **LELP._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        module: type[nn.Module] | nn.Module | None = None,
+        *,
+        projector: SubclassSplitter | None = None,
+        temperature: float = 1.0,
+        alpha: float = 0.0,
+        subclass_weight: Weight = 1.0,
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+        lr: float = 0.01,
+        schedule: str | None = "one_cycle",
+        max_epochs: int = 40,
+        batch_size: int = 128,
+        device: str = "auto",
+        validation_fraction: float = 0.0,
+        patience: int | None = None,
+        callbacks: list[Any] | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        warm_start: bool = False,
+        n_threads: int | None = 1,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        **skorch_params: Any,
+    ):
+        self.module = module
+        self.projector = projector
+        self.temperature = temperature
+        self.alpha = alpha
+        self.subclass_weight = subclass_weight
+        self.optimizer = optimizer
+        self.lr = lr
+        self.schedule = schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.device = device
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self._keep(skorch_params)
+
+    @property
+    def projector_(self) -> SubclassSplitter:
+        """The fitted projector; absent where the student was trained on labels alone."""
+        return self.objective_.projector_
+
+    def set_params(self, **params: Any) -> LELPStudentClassifier:
+        """Set parameters; ``projector__`` ones reach the default projector too.
+
+        Parameters
+        ----------
+        **params : dict
+            Own parameters, nested ones, or skorch's such as ``module__hidden``.
+
+        Returns
+        -------
+        self
+        """
+        nested = any(name.startswith("projector__") for name in params)
+        if nested and params.get("projector", self.projector) is None:
+            params["projector"] = LELPProjector()
+        return super().set_params(**params)
+
+    def _make_objective(self) -> Objective:
+        return LELP(
+            projector=self.projector,
+            temperature=self.temperature,
+            alpha=self.alpha,
+            subclass_weight=self.subclass_weight,
+        )

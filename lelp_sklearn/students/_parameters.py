@@ -1,0 +1,61 @@
+"""skorch's double-underscore parameters on a scikit-learn estimator, within reach of grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PREFIXES = ("module__", "optimizer__", "callbacks__", "iterator_train__", "iterator_valid__")
+
+
+class SkorchParameters:
+    """Keep ``module__hidden`` and its like as parameters of their own.
+
+    Names are checked in fit, not in ``__init__``, as scikit-learn's contract has it.
+    """
+
+    def _keep(self, skorch_params: dict[str, Any]) -> None:
+        self._skorch_names = tuple(skorch_params)
+        vars(self).update(skorch_params)
+
+    @property
+    def _skorch_params(self) -> dict[str, Any]:
+        unknown = [name for name in self._skorch_names if not name.startswith(PREFIXES)]
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} got unexpected parameters {unknown}. Beside its own it "
+                f"takes those that start with one of {', '.join(PREFIXES)}."
+            )
+        return {name: getattr(self, name) for name in self._skorch_names}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add the parameters of nested objects.
+
+        Returns
+        -------
+        params : dict of str to any
+        """
+        own = super().get_params(deep)  # type: ignore[misc]
+        return {**own, **{name: getattr(self, name) for name in self._skorch_names}}
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters of this estimator; they count from the next fit on.
+
+        Parameters
+        ----------
+        **params : dict
+            Own parameters, nested ones, or skorch's such as ``module__hidden``.
+
+        Returns
+        -------
+        self
+        """
+        for name in [n for n in params if n.startswith(PREFIXES) or n in self._skorch_names]:
+            setattr(self, name, params.pop(name))
+            if name not in self._skorch_names:
+                self._skorch_names += (name,)
+        return super().set_params(**params)  # type: ignore[misc]

@@ -1,0 +1,135 @@
+"""What a fitted student answers, without the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from lelp_sklearn.losses import fold
+from lelp_sklearn.outputs import StudentOutputs
+from lelp_sklearn.students._batches import as_tensor
+from lelp_sklearn.students._torch import torch_threads
+
+_CHUNK = 4096  # rows a forward pass: enough to be fast, little enough to stay in cache
+
+
+class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
+    """Predictions of a student whose subclass logits are folded into classes."""
+
+    classes_: NDArray
+    net_: Any
+    objective_: Any
+    n_threads: int | None
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows,)
+            Labels, of the type seen in fit.
+        """
+        return self.classes_[self._class_log_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Probability of each class, the sum over its subclasses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_rows, n_classes), float32
+            Columns in the order of ``classes_``.
+        """
+        return np.exp(self._class_log_proba(X))
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Log-probability of each class, finite where the probability underflows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Inputs.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_rows, n_classes), float32
+        """
+        return self._class_log_proba(X)
+
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        """Log-odds of the second of two classes; log-probabilities where there are more.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Inputs.
+
+        Returns
+        -------
+        score : ndarray of shape (n_rows,) or (n_rows, n_classes), float32
+        """
+        log_proba = self._class_log_proba(X)
+        return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
+
+    def predict_subclass_proba(self, X: ArrayLike) -> NDArray:
+        """Probability of each subclass of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_rows, sum of the classes' subclasses), float32
+            Class after class; rows sum to 1 and a class's block to its probability.
+        """
+        return self._forward(X, lambda outputs: outputs.logits.softmax(dim=1))
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Embeddings, the body's output: a student can teach the next one with them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Inputs.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_rows, width of the body), float32
+            The inputs themselves for a linear student.
+        """
+        return self._forward(X, lambda outputs: outputs.embedding)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.net_.module_.head.in_features
+
+    def _class_log_proba(self, X: ArrayLike) -> NDArray:
+        n_subclasses = getattr(self, "objective_", None) and self.objective_.n_subclasses_
+        return self._forward(X, lambda o: fold(o.logits, n_subclasses).log_softmax(dim=1))
+
+    def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
+        check_is_fitted(self, "net_")
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        module = self.net_.module_.eval()
+        device = self.net_.device
+        with torch_threads(self.n_threads), torch.inference_mode():
+            parts = [read(module(rows.to(device))).cpu() for rows in as_tensor(X).split(_CHUNK)]
+            return torch.cat(parts).numpy()

@@ -1,0 +1,14 @@
+"""Ways of splitting a class into pseudo-subclasses; numpy only."""
+
+from lelp_sklearn.subclasses._base import SubclassSplitter, subclass_counts
+from lelp_sklearn.subclasses._controls import OracleSplitter, RandomSplitter, UniformSplitter
+from lelp_sklearn.subclasses._lelp import LELPProjector
+
+__all__ = [
+    "LELPProjector",
+    "OracleSplitter",
+    "RandomSplitter",
+    "SubclassSplitter",
+    "UniformSplitter",
+    "subclass_counts",
+]

@@ -1,0 +1,176 @@
+"""What every way of splitting classes into pseudo-subclasses has in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from lelp_sklearn._compat import check_feature_names_in
+from lelp_sklearn.subclasses._blocks import block_softmax, block_starts
+
+FLOATS = [np.float64, np.float32]
+
+
+class SubclassSplitter(TransformerMixin, BaseEstimator):
+    """A transformer from teacher embeddings to ``P(subclass | class, row)``.
+
+    A splitter's :meth:`transform` has one block of columns a class; every class is split for
+    every row, and each block sums to 1. To write one, set ``classes_`` and ``n_subclasses_`` in
+    ``fit`` and give ``_scores``: the log-probabilities of the subclasses, up to a constant a block.
+    """
+
+    classes_: NDArray
+    n_subclasses_: NDArray
+    n_features_in_: int
+
+    @abstractmethod
+    def fit(self, H: ArrayLike, y: ArrayLike) -> SubclassSplitter:
+        """Learn the subclasses of each class from embeddings and labels."""
+
+    @abstractmethod
+    def _scores(self, H: NDArray) -> NDArray:
+        """Unnormalised log P(s | c, x), shape (n, sum of n_subclasses_)."""
+
+    def transform(self, H: ArrayLike) -> NDArray:
+        """Split every class for every row.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_rows, n_features)
+            Teacher embeddings.
+
+        Returns
+        -------
+        split : ndarray of shape (n_rows, sum of n_subclasses_)
+            ``P(subclass | class, row)``: the columns of each class sum to 1.
+        """
+        H = self._check_embeddings(H)
+        return block_softmax(self._scores(H), self.n_subclasses_).astype(H.dtype, copy=False)
+
+    def joint(self, split: ArrayLike, proba: ArrayLike) -> NDArray:
+        """Probability of class and subclass together, ``p_c(x) P(s | c, x)``.
+
+        Parameters
+        ----------
+        split : array-like of shape (n_rows, sum of n_subclasses_)
+            What :meth:`transform` gave.
+        proba : array-like of shape (n_rows, n_classes)
+            Class probabilities, columns in the order of ``classes_``.
+
+        Returns
+        -------
+        joint : ndarray of shape (n_rows, sum of n_subclasses_)
+            The columns of class ``c`` sum to ``proba[:, c]``.
+        """
+        check_is_fitted(self)
+        split = check_array(split, dtype=FLOATS, input_name="split")
+        proba = check_array(proba, dtype=FLOATS, input_name="proba")
+        expected = (len(split), len(self.classes_))
+        if proba.shape != expected or split.shape[1] != self.n_subclasses_.sum():
+            raise ValueError(
+                f"split has shape {split.shape} and proba {proba.shape}; expected "
+                f"({len(split)}, {self.n_subclasses_.sum()}) and {expected}, "
+                f"for the classes {self.classes_.tolist()}."
+            )
+        return split * np.repeat(proba, self.n_subclasses_, axis=1)
+
+    def representatives(
+        self, H: ArrayLike, k: int = 5, *, y: ArrayLike | None = None
+    ) -> NDArray[np.intp]:
+        """Rows that lie furthest towards each subclass: look at them to see what it holds.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_rows, n_features)
+            Teacher embeddings.
+        k : int, default=5
+            Rows a subclass.
+        y : array-like of shape (n_rows,), optional
+            Labels. With them a subclass is shown by rows of its own class only.
+
+        Returns
+        -------
+        rows : ndarray of shape (sum of n_subclasses_, k)
+            Row numbers, the most extreme first.
+        """
+        H = self._check_embeddings(H)
+        label = np.asarray(y) if y is not None else None
+        if label is not None and label.shape != (len(H),):
+            raise ValueError(f"y has shape {label.shape}; expected ({len(H)},), one label a row.")
+        scores = self._scores(H)
+        chosen = []
+        for c, start in enumerate(block_starts(self.n_subclasses_)):
+            members = np.arange(len(H)) if label is None else np.flatnonzero(label == self.classes_[c])
+            if len(members) < k:
+                raise ValueError(
+                    f"class {self.classes_[c]!r} has {len(members)} rows, fewer than k={k}."
+                )
+            block = scores[members, start : start + self.n_subclasses_[c]]
+            chosen.append(members[np.argsort(-block, axis=0, kind="stable")[:k].T])
+        return np.concatenate(chosen)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
+        """Names of the columns of :meth:`transform`: ``<class>_<number of the subclass>``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Only checked against the names seen in fit.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        check_feature_names_in(self, input_features)
+        names = [
+            f"{label}_{s}"
+            for label, count in zip(self.classes_, self.n_subclasses_, strict=True)
+            for s in range(count)
+        ]
+        return np.array(names, dtype=object)
+
+    def _check_fit(self, H: ArrayLike, y: ArrayLike, *, reset: bool = True) -> tuple[Any, Any]:
+        H, y = validate_data(self, H, y, dtype=FLOATS, reset=reset)
+        check_classification_targets(y)
+        return H, y
+
+    def _check_embeddings(self, H: ArrayLike) -> NDArray:
+        check_is_fitted(self)
+        return validate_data(self, H, dtype=FLOATS, reset=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def one_class_message(classes: NDArray, who: str) -> str:
+    """Why a single class is refused: there is nothing to distil."""
+    return f"{who} needs at least two classes; y holds only one class, {classes.tolist()}."
+
+
+def subclass_counts(n_subclasses: int | Mapping[Any, int], classes: NDArray) -> NDArray:
+    """Number of subclasses of each class, from one number or a mapping of label to number."""
+    if not isinstance(n_subclasses, Mapping):
+        return np.full(len(classes), n_subclasses, dtype=np.int64)
+    missing = [label for label in classes.tolist() if label not in n_subclasses]
+    unknown = [label for label in n_subclasses if label not in classes.tolist()]
+    if missing or unknown:
+        raise ValueError(
+            f"n_subclasses maps {list(n_subclasses)}, y holds {classes.tolist()}: "
+            f"missing {missing}, not in y {unknown}."
+        )
+    wrong = {c: n for c, n in n_subclasses.items() if not isinstance(n, Integral) or n < 1}
+    if wrong:
+        raise ValueError(f"n_subclasses must be whole numbers of at least 1; got {wrong}.")
+    return np.array([n_subclasses[label] for label in classes.tolist()], dtype=np.int64)

@@ -1,0 +1,306 @@
+"""LELP's pseudo-subclasses: linear projections of teacher embeddings, class by class."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+
+from lelp_sklearn._compat import Interval, StrOptions, fit_context
+from lelp_sklearn.subclasses._base import (
+    FLOATS,
+    SubclassSplitter,
+    one_class_message,
+    subclass_counts,
+)
+from lelp_sklearn.subclasses._directions import class_directions, class_shortage
+from lelp_sklearn.subclasses._moments import ClassMoments
+from lelp_sklearn.subclasses._null_space import complement, logit_directions, recovered_coef
+
+
+class LELPProjector(SubclassSplitter):
+    r"""Split each class into soft pseudo-subclasses along linear directions of its embeddings.
+
+    For a class :math:`c` with embeddings of mean :math:`\mu_c`, directions :math:`v'_{c,s}` and
+    scale :math:`r_c` (the root mean square of the projections over rows and directions),
+
+    .. math::
+        z_{c,s}(x) = \langle v'_{c,s}, h(x) - \mu_c \rangle / r_c, \qquad
+        P(s \mid c, x) = \frac{\exp(z_{c,s}(x) / \beta)}{\sum_j \exp(z_{c,j}(x) / \beta)}.
+
+    The fit needs one streaming pass for the count, mean and scatter of each class, and costs
+    O(n D^2 + C D^3).
+
+    Parameters
+    ----------
+    n_subclasses : int or mapping of label to int, default=6
+        Subclasses a class, S. A class with 1 is not split.
+    subclass_temperature : float, default=0.3
+        beta above 0. Low is sharp: near 0 each row falls into one subclass. As the projections are
+        scaled to unit mean square, the number means the same for every teacher.
+    directions : {"rotated", "pca", "signed_pca", "random"}, default="rotated"
+        "rotated" (the paper): the S principal directions mixed by a random rotation, drawn once a
+        class. "pca": the principal directions themselves. "signed_pca": S / 2 principal
+        directions, each with both signs (S even). "random": random orthonormal ones, a control.
+    null_space : bool or "auto", default="auto"
+        Whether to remove from the embeddings what the teacher's logits already say: the row space
+        of its centred output weights. They are given to fit as ``teacher_coef``, or recovered from
+        ``teacher_proba`` by least squares. "auto" removes it where either is given and warns
+        where neither is; True makes that an error. Needs D >= S + C - 1.
+    random_state : int, RandomState or None, default=None
+        Seed of the rotations and of random directions.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Sorted labels.
+    n_subclasses_ : ndarray of shape (C,)
+        Subclasses of each class.
+    means_ : ndarray of shape (C, D)
+        Mean embedding of each class.
+    components_ : ndarray of shape (sum of n_subclasses_, D)
+        Directions v', class after class.
+    scale_ : ndarray of shape (C,)
+        r_c, in the embeddings' units.
+    rotation_ : list of ndarray of shape (S_c, K_c)
+        What mixed each class's K basis directions into its S directions.
+    explained_variance_ratio_ : list of ndarray of shape (K_c,)
+        Share of each class's variance along each basis direction.
+    moments_ : ClassMoments
+        Additive sums that all of the above follow from.
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer rows than subclasses, or the same embedding in every row, if there is
+        one class only, or if the embeddings have too few columns.
+
+    See Also
+    --------
+    LELPStudentClassifier : A student trained on these subclasses.
+    RandomSplitter, UniformSplitter, OracleSplitter : Controls.
+
+    References
+    ----------
+    Loo, Iliopoulos, Hu and Vee (2024), Linear Projections of Teacher Embeddings for Few-Class
+    Distillation, arXiv:2409.20449, sections 3.1 and 3.2. Centring and scale are this package's.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from lelp_sklearn import LELPProjector
+    >>> X, digit = load_digits(return_X_y=True)
+    >>> projector = LELPProjector(n_subclasses=3, null_space=False, random_state=0)
+    >>> split = projector.fit(X, digit % 2).transform(X)
+    >>> split.shape
+    (1797, 6)
+    >>> split[0, :3].sum(), split[0, 3:].sum()
+    (np.float64(1.0), np.float64(1.0))
+    >>> projector.get_feature_names_out()[:4]
+    array(['0_0', '0_1', '0_2', '1_0'], dtype=object)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "n_subclasses": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "subclass_temperature": [Interval(Real, 0, None, closed="neither")],
+        "directions": [StrOptions({"rotated", "pca", "signed_pca", "random"})],
+        "null_space": ["boolean", StrOptions({"auto"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_subclasses: int | Mapping[Any, int] = 6,
+        subclass_temperature: float = 0.3,
+        directions: str = "rotated",
+        null_space: bool | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.n_subclasses = n_subclasses
+        self.subclass_temperature = subclass_temperature
+        self.directions = directions
+        self.null_space = null_space
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        H: ArrayLike,
+        y: ArrayLike,
+        *,
+        teacher_proba: ArrayLike | None = None,
+        teacher_coef: ArrayLike | None = None,
+    ) -> LELPProjector:
+        """Find the directions of each class.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_rows, D)
+            Teacher embeddings, float32 or float64; never copied whole.
+        y : array-like of shape (n_rows,)
+            Labels, or the teacher's predictions where labels are unknown.
+        teacher_proba : array-like of shape (n_rows, C), optional
+            Teacher probabilities, for ``null_space``.
+        teacher_coef : array-like of shape (C, D) or (1, D), optional
+            Output weights of the teacher's last layer, for ``null_space``.
+
+        Returns
+        -------
+        self
+        """
+        vars(self).pop("moments_", None)
+        self._add_rows(H, y, teacher_proba, teacher_coef)
+        if problem := self._shortage():
+            raise ValueError(problem)
+        self._set_directions()
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        H: ArrayLike,
+        y: ArrayLike,
+        *,
+        teacher_proba: ArrayLike | None = None,
+        teacher_coef: ArrayLike | None = None,
+    ) -> LELPProjector:
+        """Add rows: in any split and any order they give what one fit gives.
+
+        The directions are found anew in every call, O(C D^3), so prefer few large batches. While
+        a class is short of rows there are none yet, and transform says which class.
+
+        Parameters
+        ----------
+        H, y, teacher_proba, teacher_coef
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        self
+        """
+        self._add_rows(H, y, teacher_proba, teacher_coef)
+        if not self._shortage():
+            self._set_directions()
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def merge(self, other: LELPProjector) -> LELPProjector:
+        """Add the rows that another part-fitted projector saw.
+
+        Parameters
+        ----------
+        other : LELPProjector
+            Fitted on other rows of the same teacher's embeddings; left as it is.
+
+        Returns
+        -------
+        self
+        """
+        check_is_fitted(self, "moments_")
+        check_is_fitted(other, "moments_")
+        self.moments_ = self.moments_.merged(other.moments_)
+        if not self._shortage():
+            self._set_directions()
+        return self
+
+    def _add_rows(
+        self, H: ArrayLike, y: ArrayLike, proba: ArrayLike | None, coef: ArrayLike | None
+    ) -> None:
+        first = not hasattr(self, "moments_")
+        H, y = self._check_fit(H, y, reset=first)
+        if proba is not None:
+            proba = check_array(proba, dtype=FLOATS, input_name="teacher_proba")
+            check_consistent_length(H, proba)
+        if first:
+            self._teacher_coef = None if coef is None else self._check_coef(coef)
+            self._seed = check_random_state(self.random_state).randint(2**31 - 1)
+        added = ClassMoments.of(H, y, proba)
+        self.moments_ = added if first else self.moments_.merged(added)
+
+    def _check_coef(self, coef: ArrayLike) -> NDArray:
+        coef = np.atleast_2d(check_array(coef, ensure_2d=False, input_name="teacher_coef"))
+        if coef.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"teacher_coef has shape {coef.shape}; expected one weight for each of the "
+                f"{self.n_features_in_} embedding columns: (n_classes, {self.n_features_in_})."
+            )
+        return coef
+
+    def _logit_directions(self) -> NDArray | None:
+        """Basis V (D, r) of what the logits say, None where it is to stay or is not known."""
+        if self.null_space is False:
+            return None
+        if self._teacher_coef is not None:
+            return logit_directions(self._teacher_coef)
+        if self.moments_.n_proba is not None:
+            return logit_directions(recovered_coef(self.moments_))
+        return None
+
+    def _shortage(self) -> str | None:
+        """What keeps the directions from being found, in a sentence."""
+        moments = self.moments_
+        if len(moments.classes) < 2:
+            return one_class_message(moments.classes, "LELPProjector")
+        known = self._teacher_coef is not None or moments.n_proba is not None
+        if self.null_space is True and not known:
+            return (
+                "null_space=True needs the teacher's output weights: pass teacher_coef, or "
+                "teacher_proba to recover them, or set null_space=False."
+            )
+        V = self._logit_directions()
+        n_left = self.n_features_in_ - (0 if V is None else V.shape[1])
+        counts = subclass_counts(self.n_subclasses, moments.classes)
+        problems = (
+            class_shortage(moments, c, count, self.directions, n_left)
+            for c, count in enumerate(counts)
+            if count > 1
+        )
+        return next((problem for problem in problems if problem), None)
+
+    def _set_directions(self) -> None:
+        """Sections 3.1 and 3.2 of the paper, from the moments alone."""
+        moments = self.moments_
+        V = self._logit_directions()
+        if V is None and self.null_space == "auto":
+            warnings.warn(
+                "null_space='auto' is skipped: neither teacher_coef nor teacher_proba was given. "
+                "Pass one of them, or set null_space=False to say that this is meant.",
+                UserWarning,
+                stacklevel=4,
+            )
+        outside = np.eye(self.n_features_in_) if V is None else complement(V)
+        self.classes_ = moments.classes
+        self.n_subclasses_ = subclass_counts(self.n_subclasses, moments.classes)
+        found = [
+            class_directions(
+                outside.T @ (moments.scatter[c] / moments.count[c]) @ outside,
+                count,
+                self.directions,
+                np.random.default_rng([self._seed, c]),
+            )
+            for c, count in enumerate(self.n_subclasses_)
+        ]
+        self.means_ = moments.mean.copy()
+        self.components_ = np.concatenate([d.components @ outside.T for d in found])
+        self.scale_ = np.array([d.scale for d in found])
+        self.rotation_ = [d.rotation for d in found]
+        self.explained_variance_ratio_ = [d.explained_variance_ratio for d in found]
+
+    def _check_embeddings(self, H: ArrayLike) -> NDArray:
+        if hasattr(self, "moments_") and (problem := self._shortage()):
+            raise ValueError(problem)
+        return super()._check_embeddings(H)
+
+    def _scores(self, H: NDArray) -> NDArray:
+        """z_{c,s}(x) / beta."""
+        sharpness = 1 / (self.scale_ * self.subclass_temperature)
+        weight = self.components_ * np.repeat(sharpness, self.n_subclasses_)[:, None]
+        offset = (weight * np.repeat(self.means_, self.n_subclasses_, axis=0)).sum(axis=1)
+        return H @ weight.T.astype(H.dtype) - offset.astype(H.dtype)

@@ -1,0 +1,36 @@
+"""What the teacher's logits already say, and the embedding directions that they do not see."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lstsq, svd
+
+from lelp_sklearn.subclasses._moments import ClassMoments
+
+
+def logit_directions(coef: NDArray) -> NDArray:
+    """Orthonormal basis V (D, r) of the row space of the row-centred output weights.
+
+    A soft-max sees only differences of logits, so the common row of ``coef`` (C, D) says nothing
+    and the rank r is at most C - 1. A single row is a binary teacher's logit difference.
+    """
+    coef = np.atleast_2d(np.asarray(coef, dtype=np.float64))
+    if len(coef) > 1:
+        coef = coef - coef.mean(axis=0)
+    _, strength, Vt = svd(coef, full_matrices=False)
+    return Vt[strength > 1e-6 * strength.max(initial=0.0)].T
+
+
+def complement(V: NDArray) -> NDArray:
+    """Orthonormal basis (D, D - r) of what is orthogonal to the columns of ``V`` (D, r)."""
+    return np.linalg.qr(V, mode="complete")[0][:, V.shape[1] :]
+
+
+def recovered_coef(moments: ClassMoments) -> NDArray:
+    """Output weights (C, D), row-centred, by least squares from log-probabilities on embeddings.
+
+    Exact where the teacher's last layer is linear and its embeddings span their space.
+    """
+    coef, *_ = lstsq(moments.total_scatter, moments.cross, cond=1e-10)
+    return coef.T
