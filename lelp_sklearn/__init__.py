@@ -3,6 +3,7 @@
 import logging
 from importlib.metadata import version
 
+from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.networks import MLP, Linear
 from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
@@ -14,6 +15,7 @@ from lelp_sklearn.subclasses import (
     SubclassSplitter,
     UniformSplitter,
 )
+from lelp_sklearn.teachers import teacher_outputs
 
 __version__ = version("lelp-sklearn")
 
@@ -24,6 +26,7 @@ __all__ = [
     "LELP",
     "MLP",
     "CrossEntropy",
+    "DistilledClassifier",
     "LELPProjector",
     "LELPStudentClassifier",
     "Linear",
@@ -35,4 +38,5 @@ __all__ = [
     "SubclassSplitter",
     "TeacherOutputs",
     "UniformSplitter",
+    "teacher_outputs",
 ]

@@ -1,5 +1,6 @@
 """The one place that touches scikit-learn's private names, so that a change there is mended here."""
 
+from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -11,5 +12,6 @@ __all__ = [
     "StrOptions",
     "check_feature_names_in",
     "check_sample_weight",
+    "clone_parameters",
     "fit_context",
 ]

@@ -84,7 +84,11 @@ class LELP(Objective):
         "projector": [HasMethods(["fit", "transform"]), None],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, 1, closed="both")],
-        "subclass_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"linear"}), callable],
+        "subclass_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"linear"}),
+            callable,
+        ],
     }
 
     def __init__(
@@ -111,7 +115,9 @@ class LELP(Objective):
         }
         projector.set_params(**unseeded)
         extra = (
-            {"teacher_proba": teacher.proba} if has_fit_parameter(projector, "teacher_proba") else {}
+            {"teacher_proba": teacher.proba}
+            if has_fit_parameter(projector, "teacher_proba")
+            else {}
         )
         self.projector_ = projector.fit(teacher.embeddings, classes[y], **extra)
         if not np.array_equal(self.projector_.classes_, classes):

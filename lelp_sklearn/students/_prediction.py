@@ -41,7 +41,8 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         y : ndarray of shape (n_rows,)
             Labels, of the type seen in fit.
         """
-        return self.classes_[self._class_log_proba(X).argmax(axis=1)]
+        winner = self._class_log_proba(X).argmax(axis=1)
+        return self.classes_[winner]
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Probability of each class, the sum over its subclasses.
@@ -122,7 +123,8 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         return self.net_.module_.head.in_features
 
     def _class_log_proba(self, X: ArrayLike) -> NDArray:
-        n_subclasses = getattr(self, "objective_", None) and self.objective_.n_subclasses_
+        check_is_fitted(self, "net_")
+        n_subclasses = self.objective_.n_subclasses_
         return self._forward(X, lambda o: fold(o.logits, n_subclasses).log_softmax(dim=1))
 
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:

@@ -108,7 +108,9 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
         scores = self._scores(H)
         chosen = []
         for c, start in enumerate(block_starts(self.n_subclasses_)):
-            members = np.arange(len(H)) if label is None else np.flatnonzero(label == self.classes_[c])
+            members = (
+                np.arange(len(H)) if label is None else np.flatnonzero(label == self.classes_[c])
+            )
             if len(members) < k:
                 raise ValueError(
                     f"class {self.classes_[c]!r} has {len(members)} rows, fewer than k={k}."

@@ -1,0 +1,13 @@
+"""Settings and small data that all tests share."""
+
+import os
+
+import hypothesis
+import torch
+
+# Two threads on a busy machine spin at every barrier: a hundred times slower for small networks.
+torch.set_num_threads(1)
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

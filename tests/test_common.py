@@ -1,0 +1,32 @@
+"""scikit-learn's own estimator checks over every public estimator."""
+
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import lelp_sklearn as lelp
+from tests.expected_failures import EXPECTED_FAILURES
+
+ESTIMATORS = [
+    lelp.LELPProjector(n_subclasses=2, null_space=False),
+    lelp.UniformSplitter(n_subclasses=3),
+    lelp.RandomSplitter(n_subclasses=3, random_state=0),
+    lelp.OracleSplitter(),
+    # Steps enough for the 50 rows of scikit-learn's checks.
+    lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),
+    lelp.LELPStudentClassifier(random_state=0, batch_size=16, lr=0.05),
+    lelp.DistilledClassifier(
+        LogisticRegression(),
+        lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),
+        cv=2,
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*got no teacher arrays")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    ESTIMATORS, expected_failed_checks=lambda e: EXPECTED_FAILURES.get(type(e).__name__, {})
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
