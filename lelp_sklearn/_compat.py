@@ -1,4 +1,4 @@
-"""The one place that touches scikit-learn's private names, so that a change there is mended here."""
+"""The one place that touches scikit-learn's private names: what changes there is mended here."""
 
 from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import _fit_context as fit_context

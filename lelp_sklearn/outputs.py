@@ -106,8 +106,8 @@ def check_teacher_outputs(
     return TeacherOutputs(proba, embeddings)
 
 
-def _check_rows(array: ArrayLike, name: str, n_rows: int) -> NDArray:
-    array = check_array(array, dtype=[np.float64, np.float32], input_name=name)
+def _check_rows(values: ArrayLike, name: str, n_rows: int) -> NDArray:
+    array: NDArray = check_array(values, dtype=[np.float64, np.float32], input_name=name)
     if len(array) != n_rows:
         raise ValueError(
             f"{name} has {len(array)} rows and X has {n_rows}: pass one row of the teacher's "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -50,9 +50,9 @@ class MLP(nn.Module):
 
     def __init__(self, n_features: int, hidden: int | Sequence[int] = 64, dropout: float = 0.0):
         super().__init__()
-        widths = [n_features, *([hidden] if isinstance(hidden, Integral) else hidden)]
+        widths = [n_features, *(hidden if isinstance(hidden, Sequence) else [hidden])]
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
+        for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), nn.ReLU()]
             if dropout > 0:
                 layers.append(nn.Dropout(dropout))

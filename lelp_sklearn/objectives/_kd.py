@@ -104,7 +104,7 @@ def mix_labels(
     targets: Mapping[str, Tensor],
     alpha: float,
 ) -> Tensor:
-    """alpha CE + (1 - alpha) teacher term, one value a row; an unlabelled row has no CE."""
+    """Mix alpha CE + (1 - alpha) teacher term, one value a row; an unlabelled row has no CE."""
     if alpha == 0:
         return teacher_rows
     label_rows = targets["labeled"] * label_loss(fold(logits, n_subclasses), targets["y"])

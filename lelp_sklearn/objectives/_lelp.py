@@ -114,11 +114,8 @@ class LELP(Objective):
             if name.split("__")[-1] == "random_state" and value is None
         }
         projector.set_params(**unseeded)
-        extra = (
-            {"teacher_proba": teacher.proba}
-            if has_fit_parameter(projector, "teacher_proba")
-            else {}
-        )
+        takes_proba = has_fit_parameter(projector, "teacher_proba")
+        extra = {"teacher_proba": teacher.proba} if takes_proba else {}
         self.projector_ = projector.fit(teacher.embeddings, classes[y], **extra)
         if not np.array_equal(self.projector_.classes_, classes):
             raise ValueError(

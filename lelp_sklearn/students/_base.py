@@ -246,7 +246,10 @@ class BaseStudentClassifier(
             callbacks.append(("schedule", LearningRateSchedule(self.schedule, epochs)))
         if self.patience and not partial:
             callbacks.append(
-                ("early_stopping", EarlyStopping(patience=self.patience, load_best=True))
+                (
+                    "early_stopping",
+                    EarlyStopping(patience=self.patience, threshold=0, load_best=True),
+                )
             )
         if self.verbose:
             callbacks.append(("progress_bar", EpochProgress(epochs)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skorch.callbacks import Callback
 from sklearn.model_selection import StratifiedShuffleSplit
+from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import Subset
 from tqdm.auto import tqdm

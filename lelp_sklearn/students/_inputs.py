@@ -61,18 +61,18 @@ def check_training_rows(
     is checked here against the rows of X.
     """
     if labeled is None:
-        X, y_known = validate_data(student, X, y, dtype=np.float32, order="C", reset=reset)
+        inputs, y_known = validate_data(student, X, y, dtype=np.float32, order="C", reset=reset)
         known = np.ones(len(y_known), dtype=bool)
     else:
-        X = validate_data(student, X, dtype=np.float32, order="C", reset=reset)
-        known = _check_labeled(labeled, len(X))
+        inputs = validate_data(student, X, dtype=np.float32, order="C", reset=reset)
+        known = _check_labeled(labeled, len(inputs))
         y_known = _labels_of(y, known)
         assert_all_finite(y_known, input_name="y")
     check_classification_targets(y_known)
-    weight = check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    weight = check_sample_weight(sample_weight, inputs, dtype=np.float32, ensure_non_negative=True)
     if not weight.any():
         raise ValueError(
-            f"sample_weight is zero for all {len(X)} rows: give at least one row a positive weight."
+            f"sample_weight is zero for all {len(inputs)} rows: give at least one a positive weight."
         )
     if classes is None:
         classes = np.unique(y_known[weight[known] > 0])
@@ -82,12 +82,12 @@ def check_training_rows(
             f"{type(student).__name__} needs rows of at least two classes; the labelled rows of "
             f"positive weight hold only one class, {classes.tolist()}."
         )
-    teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, len(X), classes)
-    codes = np.zeros(len(X), dtype=np.int64)
+    teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, len(inputs), classes)
+    codes = np.zeros(len(inputs), dtype=np.int64)
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)
     codes[known] = _encode(y_known, classes, weight[known] > 0)
-    rows = TrainingRows(X, codes, known, weight, teacher).take(weight > 0)
+    rows = TrainingRows(inputs, codes, known, weight, teacher).take(weight > 0)
     if class_weight is not None:
         y_labeled = classes[rows.y[rows.labeled]]
         by_class = compute_class_weight(class_weight, classes=classes, y=y_labeled)

@@ -35,6 +35,7 @@ class DistillationNet(NeuralNetClassifier):
         super().__init__(
             module,
             criterion=torch.nn.CrossEntropyLoss,  # required by skorch; the objective is used
+            classes=list(range(len(objective.n_subclasses_))),
             dataset=TensorRows,
             iterator_train=SliceIterator,
             iterator_valid=SliceIterator,

@@ -129,9 +129,9 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
 
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         check_is_fitted(self, "net_")
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        rows = as_tensor(validate_data(self, X, dtype=np.float32, order="C", reset=False))
         module = self.net_.module_.eval()
         device = self.net_.device
         with torch_threads(self.n_threads), torch.inference_mode():
-            parts = [read(module(rows.to(device))).cpu() for rows in as_tensor(X).split(_CHUNK)]
+            parts = [read(module(chunk.to(device))).cpu() for chunk in rows.split(_CHUNK)]
             return torch.cat(parts).numpy()

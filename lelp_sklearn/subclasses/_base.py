@@ -71,16 +71,16 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
             The columns of class ``c`` sum to ``proba[:, c]``.
         """
         check_is_fitted(self)
-        split = check_array(split, dtype=FLOATS, input_name="split")
-        proba = check_array(proba, dtype=FLOATS, input_name="proba")
-        expected = (len(split), len(self.classes_))
-        if proba.shape != expected or split.shape[1] != self.n_subclasses_.sum():
+        p_split: NDArray = check_array(split, dtype=FLOATS, input_name="split")
+        p_class: NDArray = check_array(proba, dtype=FLOATS, input_name="proba")
+        n_rows, width = len(p_split), self.n_subclasses_.sum()
+        if p_split.shape[1] != width or p_class.shape != (n_rows, len(self.classes_)):
             raise ValueError(
-                f"split has shape {split.shape} and proba {proba.shape}; expected "
-                f"({len(split)}, {self.n_subclasses_.sum()}) and {expected}, "
-                f"for the classes {self.classes_.tolist()}."
+                f"split has shape {p_split.shape} and proba {p_class.shape}; expected "
+                f"({n_rows}, {width}) and ({n_rows}, {len(self.classes_)}), for the classes "
+                f"{self.classes_.tolist()}."
             )
-        return split * np.repeat(proba, self.n_subclasses_, axis=1)
+        return p_split * np.repeat(p_class, self.n_subclasses_, axis=1)
 
     def representatives(
         self, H: ArrayLike, k: int = 5, *, y: ArrayLike | None = None
@@ -108,12 +108,11 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
         scores = self._scores(H)
         chosen = []
         for c, start in enumerate(block_starts(self.n_subclasses_)):
-            members = (
-                np.arange(len(H)) if label is None else np.flatnonzero(label == self.classes_[c])
-            )
+            of_class = np.ones(len(H), bool) if label is None else label == self.classes_[c]
+            members = np.flatnonzero(of_class)
             if len(members) < k:
                 raise ValueError(
-                    f"class {self.classes_[c]!r} has {len(members)} rows, fewer than k={k}."
+                    f"class {self.classes_.tolist()[c]!r} has {len(members)} rows, fewer than k={k}."
                 )
             block = scores[members, start : start + self.n_subclasses_[c]]
             chosen.append(members[np.argsort(-block, axis=0, kind="stable")[:k].T])

@@ -200,11 +200,11 @@ class OracleSplitter(SubclassSplitter):
         -------
         self
         """
-        H, y = self._check_fit(H, y)
-        self.classes_ = np.unique(y)
+        fine, labels = self._check_fit(H, y)
+        self.classes_ = np.unique(labels)
         if len(self.classes_) < 2:
             raise ValueError(one_class_message(self.classes_, "OracleSplitter"))
-        self.fine_labels_ = [np.unique(H[y == label], axis=0) for label in self.classes_]
+        self.fine_labels_ = [np.unique(fine[labels == label], axis=0) for label in self.classes_]
         self.n_subclasses_ = np.array([len(fine) for fine in self.fine_labels_], dtype=np.int64)
         return self
 

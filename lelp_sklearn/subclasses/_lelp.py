@@ -106,6 +106,8 @@ class LELPProjector(SubclassSplitter):
     array(['0_0', '0_1', '0_2', '1_0'], dtype=object)
     """
 
+    moments_: ClassMoments
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_subclasses": [Interval(Integral, 1, None, closed="left"), Mapping],
         "subclass_temperature": [Interval(Real, 0, None, closed="neither")],
@@ -155,8 +157,7 @@ class LELPProjector(SubclassSplitter):
         -------
         self
         """
-        vars(self).pop("moments_", None)
-        self._add_rows(H, y, teacher_proba, teacher_coef)
+        self._add_rows(H, y, teacher_proba, teacher_coef, first=True)
         if problem := self._shortage():
             raise ValueError(problem)
         self._set_directions()
@@ -185,7 +186,8 @@ class LELPProjector(SubclassSplitter):
         -------
         self
         """
-        self._add_rows(H, y, teacher_proba, teacher_coef)
+        first = not hasattr(self, "moments_")
+        self._add_rows(H, y, teacher_proba, teacher_coef, first=first)
         if not self._shortage():
             self._set_directions()
         return self
@@ -211,21 +213,27 @@ class LELPProjector(SubclassSplitter):
         return self
 
     def _add_rows(
-        self, H: ArrayLike, y: ArrayLike, proba: ArrayLike | None, coef: ArrayLike | None
+        self,
+        H: ArrayLike,
+        y: ArrayLike,
+        teacher_proba: ArrayLike | None,
+        teacher_coef: ArrayLike | None,
+        *,
+        first: bool,
     ) -> None:
-        first = not hasattr(self, "moments_")
-        H, y = self._check_fit(H, y, reset=first)
-        if proba is not None:
-            proba = check_array(proba, dtype=FLOATS, input_name="teacher_proba")
-            check_consistent_length(H, proba)
+        rows, labels = self._check_fit(H, y, reset=first)
+        proba = None
+        if teacher_proba is not None:
+            proba = check_array(teacher_proba, dtype=FLOATS, input_name="teacher_proba")
+            check_consistent_length(rows, proba)
         if first:
-            self._teacher_coef = None if coef is None else self._check_coef(coef)
+            self._teacher_coef = None if teacher_coef is None else self._check_coef(teacher_coef)
             self._seed = check_random_state(self.random_state).randint(2**31 - 1)
-        added = ClassMoments.of(H, y, proba)
+        added = ClassMoments.of(rows, labels, proba)
         self.moments_ = added if first else self.moments_.merged(added)
 
-    def _check_coef(self, coef: ArrayLike) -> NDArray:
-        coef = np.atleast_2d(check_array(coef, ensure_2d=False, input_name="teacher_coef"))
+    def _check_coef(self, teacher_coef: ArrayLike) -> NDArray:
+        coef = np.atleast_2d(check_array(teacher_coef, ensure_2d=False, input_name="teacher_coef"))
         if coef.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"teacher_coef has shape {coef.shape}; expected one weight for each of the "
