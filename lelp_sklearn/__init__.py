@@ -4,6 +4,7 @@ import logging
 from importlib.metadata import version
 
 from lelp_sklearn.distillation import DistilledClassifier
+from lelp_sklearn.inspection import HistoryDisplay, SubclassDisplay
 from lelp_sklearn.networks import MLP, Linear
 from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
@@ -27,6 +28,7 @@ __all__ = [
     "MLP",
     "CrossEntropy",
     "DistilledClassifier",
+    "HistoryDisplay",
     "LELPProjector",
     "LELPStudentClassifier",
     "Linear",
@@ -35,6 +37,7 @@ __all__ = [
     "RandomSplitter",
     "StudentClassifier",
     "StudentOutputs",
+    "SubclassDisplay",
     "SubclassSplitter",
     "TeacherOutputs",
     "UniformSplitter",

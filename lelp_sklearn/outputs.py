@@ -12,6 +12,8 @@ from torch import Tensor
 
 # Rows of teacher probabilities may miss 1 by this much: enough for float16, too little for logits.
 PROBA_TOLERANCE = 1e-2
+# 1 minus a sum of probabilities may fall this far below zero.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,15 @@ def check_teacher_outputs(
                 "order; a class without a labelled row here may be missing from y."
             )
         off = np.abs(proba.sum(axis=1, dtype=np.float64) - 1)
-        if proba.min() < 0 or off.max() > PROBA_TOLERANCE:
-            row = int(off.argmax()) if proba.min() >= 0 else int(proba.min(axis=1).argmin())
+        negative = proba.min() < -_ROUNDING
+        if negative or off.max() > PROBA_TOLERANCE:
+            row = int(proba.min(axis=1).argmin()) if negative else int(off.argmax())
             raise ValueError(
                 f"teacher_proba row {row} is {np.round(proba[row], 4).tolist()}: expected "
                 f"probabilities that sum to 1 (tolerance {PROBA_TOLERANCE}). Are these logits? "
                 "Then pass their soft-max."
             )
+        proba = np.maximum(proba, 0) if proba.min() < 0 else proba
     if embeddings is not None:
         embeddings = _check_rows(embeddings, "teacher_embeddings", n_rows)
     return TeacherOutputs(proba, embeddings)

@@ -3,10 +3,12 @@
 import os
 
 import hypothesis
+import matplotlib
 import torch
 
 # Two threads on a busy machine spin at every barrier: a hundred times slower for small networks.
 torch.set_num_threads(1)
+matplotlib.use("agg")
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=30)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=1000)

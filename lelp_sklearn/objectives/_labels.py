@@ -36,7 +36,7 @@ class CrossEntropy(Objective):
     >>> from lelp_sklearn import CrossEntropy, StudentClassifier
     >>> X, digit = load_digits(return_X_y=True)
     >>> student = StudentClassifier(objective=CrossEntropy(n_subclasses=5), random_state=0)
-    >>> student.fit(X / 16, digit % 2).score(X / 16, digit % 2) > 0.95
+    >>> student.fit(X / 16, digit % 2).score(X / 16, digit % 2) > 0.94
     True
     """
 

@@ -72,7 +72,7 @@ def check_training_rows(
     weight = check_sample_weight(sample_weight, inputs, dtype=np.float32, ensure_non_negative=True)
     if not weight.any():
         raise ValueError(
-            f"sample_weight is zero for all {len(inputs)} rows: give at least one a positive weight."
+            f"sample_weight is zero in all {len(inputs)} rows: give some row a positive weight."
         )
     if classes is None:
         classes = np.unique(y_known[weight[known] > 0])

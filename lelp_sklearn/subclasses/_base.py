@@ -111,9 +111,8 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
             of_class = np.ones(len(H), bool) if label is None else label == self.classes_[c]
             members = np.flatnonzero(of_class)
             if len(members) < k:
-                raise ValueError(
-                    f"class {self.classes_.tolist()[c]!r} has {len(members)} rows, fewer than k={k}."
-                )
+                name = repr(self.classes_.tolist()[c])
+                raise ValueError(f"class {name} has {len(members)} rows, fewer than k={k}.")
             block = scores[members, start : start + self.n_subclasses_[c]]
             chosen.append(members[np.argsort(-block, axis=0, kind="stable")[:k].T])
         return np.concatenate(chosen)

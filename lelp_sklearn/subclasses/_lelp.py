@@ -100,8 +100,9 @@ class LELPProjector(SubclassSplitter):
     >>> split = projector.fit(X, digit % 2).transform(X)
     >>> split.shape
     (1797, 6)
-    >>> split[0, :3].sum(), split[0, 3:].sum()
-    (np.float64(1.0), np.float64(1.0))
+    >>> split.reshape(1797, 2, 3).sum(axis=2)[:2].round(6)
+    array([[1., 1.],
+           [1., 1.]])
     >>> projector.get_feature_names_out()[:4]
     array(['0_0', '0_1', '0_2', '1_0'], dtype=object)
     """

@@ -299,6 +299,16 @@ def test_bad_parameters_are_named_in_fit(params, error, message):
         student(**params).fit(ROWS.X, ROWS.y, **TEACHER)
 
 
+def test_probabilities_a_rounding_error_below_zero_are_zero():
+    proba = np.eye(2)[ROWS.y]
+    shaky = proba + np.where(proba == 0, -1e-9, 1e-9)
+    fits = [
+        student(StudentClassifier).fit(ROWS.X, ROWS.y, teacher_proba=p.astype(np.float64))
+        for p in (np.maximum(shaky, 0), shaky)
+    ]
+    np.testing.assert_array_equal(fits[0].predict_proba(ROWS.X), fits[1].predict_proba(ROWS.X))
+
+
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match=r"hold only one class, \[1.0\]"):
         student().fit(ROWS.X, np.ones(400), **TEACHER)

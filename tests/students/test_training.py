@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, EpochScoring
 from sklearn.base import clone
+from skorch.callbacks import Callback, EpochScoring
 
 from lelp_sklearn import KD, LELP, MLP, CrossEntropy, LELPStudentClassifier, StudentClassifier
 from lelp_sklearn.objectives._base import weight_at

@@ -1,0 +1,49 @@
+"""Displays draw what they are given, and where they are told to."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lelp_sklearn import (
+    KD,
+    HistoryDisplay,
+    LELPProjector,
+    StudentClassifier,
+    SubclassDisplay,
+)
+from tests.data import digits, embeddings
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def test_history_draws_each_curve_it_has():
+    rows = digits(200)
+    student = StudentClassifier(objective=KD(), max_epochs=3, device="cpu", validation_fraction=0.2)
+    student.fit(rows.X, rows.y, teacher_proba=rows.proba)
+    display = HistoryDisplay.from_estimator(student)
+    train, valid = display.ax_.get_lines()
+    np.testing.assert_array_equal(train.get_xdata(), [1, 2, 3])
+    np.testing.assert_allclose(valid.get_ydata(), [row["valid_loss"] for row in student.history_])
+    student.set_params(validation_fraction=0.0).fit(rows.X, rows.y, teacher_proba=rows.proba)
+    _, ax = plt.subplots()
+    display = HistoryDisplay.from_estimator(student, ax=ax)
+    assert display.ax_ is ax
+    assert len(ax.get_lines()) == 1
+
+
+def test_subclasses_draws_every_row_once_and_shares_that_sum_to_one():
+    H, y = embeddings()
+    projector = LELPProjector(n_subclasses={0: 1, 1: 3, 2: 2}, null_space=False).fit(H, y)
+    display = SubclassDisplay.from_projector(projector, H, y)
+    assert len(display.axes_) == 3
+    drawn = [sum(len(c.get_offsets()) for c in ax.collections) for ax in display.axes_]
+    assert drawn == [40, 40, 40]
+    np.testing.assert_allclose([s.sum() for s in display.shares], 1)
+    _, axes = plt.subplots(1, 3)
+    assert display.plot(axes=axes).axes_[2] is axes[2]
+    with pytest.raises(ValueError, match="has 0 rows in y"):
+        SubclassDisplay.from_projector(projector, H, np.zeros_like(y))
