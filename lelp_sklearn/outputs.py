@@ -56,6 +56,15 @@ class StudentOutputs(NamedTuple):
 
     ``logits`` has one column a subclass, class after class, shape (B, sum of S_c); ``embedding``
     is what the body gives and the head reads, shape (B, E).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.networks import Linear, StudentNetwork
+    >>> network = StudentNetwork(Linear, {}, n_logits=6, example=torch.zeros(2, 4))
+    >>> outputs = network(torch.ones(5, 4))
+    >>> outputs.logits.shape, outputs.embedding.shape
+    (torch.Size([5, 6]), torch.Size([5, 4]))
     """
 
     logits: Tensor

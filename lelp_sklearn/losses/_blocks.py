@@ -37,7 +37,26 @@ def fold(logits: Tensor, n_subclasses: Sequence[int]) -> Tensor:
 
 
 def unfold(per_class: Tensor, n_subclasses: Sequence[int]) -> Tensor:
-    """Repeat each class's column over its block: (B, C) to (B, sum of n_subclasses)."""
+    """Repeat each class's column over its block.
+
+    Parameters
+    ----------
+    per_class : Tensor of shape (B, C)
+        A value a class.
+    n_subclasses : sequence of int
+        Width of each class's block.
+
+    Returns
+    -------
+    Tensor of shape (B, sum of n_subclasses)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses import unfold
+    >>> unfold(torch.tensor([[0.9, 0.1]]), [2, 1])
+    tensor([[0.9000, 0.9000, 0.1000]])
+    """
     if len(set(n_subclasses)) == 1:
         return per_class.repeat_interleave(n_subclasses[0], dim=1)
     repeats = torch.tensor(n_subclasses, device=per_class.device)

@@ -19,6 +19,13 @@ def label_loss(class_logits: Tensor, y: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (B,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses import label_loss
+    >>> label_loss(torch.zeros(2, 2), torch.tensor([0, 1]))
+    tensor([0.6931, 0.6931])
     """
     return F.cross_entropy(class_logits, y, reduction="none")
 
@@ -44,6 +51,13 @@ def class_kl(class_logits: Tensor, target: Tensor, temperature: float = 1.0) -> 
     References
     ----------
     Hinton, Vinyals and Dean (2015), Distilling the Knowledge in a Neural Network, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses import class_kl
+    >>> class_kl(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor([0.6931])
     """
     log_student = (class_logits / temperature).log_softmax(dim=1)
     return temperature**2 * F.kl_div(log_student, target, reduction="none").sum(dim=1)
@@ -67,6 +81,13 @@ def logit_mse(class_logits: Tensor, target_logits: Tensor) -> Tensor:
     ----------
     Kim et al. (2021), Comparing Kullback-Leibler Divergence and Mean Squared Error Loss in
     Knowledge Distillation, IJCAI; the limit of high temperature in Hinton et al. (2015).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses import logit_mse
+    >>> logit_mse(torch.tensor([[3.0, 1.0]]), torch.tensor([[0.0, 0.0]]))
+    tensor([1.])
     """
     student = class_logits - class_logits.mean(dim=1, keepdim=True)
     teacher = target_logits - target_logits.mean(dim=1, keepdim=True)

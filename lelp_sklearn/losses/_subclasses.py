@@ -52,6 +52,16 @@ def subclass_kl(
     References
     ----------
     Loo, Iliopoulos, Hu and Vee (2024), arXiv:2409.20449, section 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses import subclass_kl
+    >>> p, split = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.5, 0.5]])
+    >>> subclass_kl(torch.zeros(1, 4), p, split, [2, 2], subclass_weight=0.0)
+    tensor([0.6931])
+    >>> subclass_kl(torch.zeros(1, 4), p, split, [2, 2])  # and log 2 for the subclass
+    tensor([1.3863])
     """
     scaled = logits / temperature
     class_logits = fold(scaled, n_subclasses)

@@ -26,6 +26,13 @@ class StudentNetwork(nn.Module):
         Outputs of the head.
     example : Tensor
         A batch of inputs, only used to see how wide the body's embedding is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.networks import MLP, StudentNetwork
+    >>> StudentNetwork(MLP, {"hidden": 8}, n_logits=6, example=torch.zeros(2, 4)).head
+    Linear(in_features=8, out_features=6, bias=True)
     """
 
     def __init__(

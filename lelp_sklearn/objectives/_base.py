@@ -28,6 +28,33 @@ class Objective(BaseEstimator):
     ----------
     n_subclasses_ : tuple of int
         Logits of each class: the student's head has their sum.
+
+    See Also
+    --------
+    KD, LELP, CrossEntropy : Objectives to start from.
+
+    Examples
+    --------
+    An objective of one's own, the squared difference of probabilities:
+
+    >>> from lelp_sklearn import Objective
+    >>> class Brier(Objective):
+    ...     needs = ("proba",)
+    ...
+    ...     def targets(self, teacher):
+    ...         return {"class": teacher.proba.astype("float32")}
+    ...
+    ...     def loss(self, outputs, targets, progress):
+    ...         difference = outputs.logits.softmax(dim=1) - targets["class"]
+    ...         return (targets["weight"] * difference.square().sum(dim=1)).mean()
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    >>> from lelp_sklearn import StudentClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> proba = LinearDiscriminantAnalysis().fit(X, y).predict_proba(X)
+    >>> student = StudentClassifier(objective=Brier(), lr=0.1, random_state=0)
+    >>> student.fit(X, y, teacher_proba=proba).score(X, y) > 0.9
+    True
     """
 
     needs: ClassVar[tuple[str, ...]] = ()

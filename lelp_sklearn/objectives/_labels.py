@@ -13,7 +13,7 @@ from lelp_sklearn._compat import Interval
 from lelp_sklearn.losses import fold, label_loss
 from lelp_sklearn.objectives._base import Objective, weighted_mean
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
-from lelp_sklearn.subclasses import subclass_counts
+from lelp_sklearn.subclasses._base import subclass_counts
 
 
 class CrossEntropy(Objective):

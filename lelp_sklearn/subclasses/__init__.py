@@ -1,6 +1,6 @@
 """Ways of splitting a class into pseudo-subclasses; numpy only."""
 
-from lelp_sklearn.subclasses._base import SubclassSplitter, subclass_counts
+from lelp_sklearn.subclasses._base import SubclassSplitter
 from lelp_sklearn.subclasses._controls import OracleSplitter, RandomSplitter, UniformSplitter
 from lelp_sklearn.subclasses._lelp import LELPProjector
 
@@ -10,5 +10,4 @@ __all__ = [
     "RandomSplitter",
     "SubclassSplitter",
     "UniformSplitter",
-    "subclass_counts",
 ]

@@ -25,6 +25,29 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
     A splitter's :meth:`transform` has one block of columns a class; every class is split for
     every row, and each block sums to 1. To write one, set ``classes_`` and ``n_subclasses_`` in
     ``fit`` and give ``_scores``: the log-probabilities of the subclasses, up to a constant a block.
+
+    See Also
+    --------
+    LELPProjector : Subclasses along directions of the embeddings.
+
+    Examples
+    --------
+    A splitter of one's own, by the sign of the first column:
+
+    >>> import numpy as np
+    >>> from lelp_sklearn import SubclassSplitter
+    >>> class SignSplitter(SubclassSplitter):
+    ...     def fit(self, H, y):
+    ...         H, y = self._check_fit(H, y)
+    ...         self.classes_ = np.unique(y)
+    ...         self.n_subclasses_ = np.full(len(self.classes_), 2)
+    ...         return self
+    ...
+    ...     def _scores(self, H):
+    ...         return np.tile(np.where(H[:, :1] > 0, [0, -np.inf], [-np.inf, 0]), 2)
+    >>> SignSplitter().fit_transform([[1.0], [-3.0]], ["a", "b"])
+    array([[1., 0., 1., 0.],
+           [0., 1., 0., 1.]])
     """
 
     classes_: NDArray

@@ -64,7 +64,7 @@ class LELPProjector(SubclassSplitter):
         Subclasses of each class.
     means_ : ndarray of shape (C, D)
         Mean embedding of each class.
-    components_ : ndarray of shape (sum of n_subclasses_, D)
+    components_ : ndarray of shape (sum of S_c, D)
         Directions v', class after class.
     scale_ : ndarray of shape (C,)
         r_c, in the embeddings' units.

@@ -1,0 +1,53 @@
+"""What is public is documented, with an example, and checked by scikit-learn."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+from sklearn.base import BaseEstimator
+
+import lelp_sklearn
+from lelp_sklearn import inspection, losses, networks, objectives, students, subclasses, teachers
+from tests.test_common import ESTIMATORS
+
+MODULES = [
+    lelp_sklearn,
+    inspection,
+    losses,
+    networks,
+    objectives,
+    students,
+    subclasses,
+    teachers,
+]
+PUBLIC = sorted({(m.__name__, name) for m in MODULES for name in m.__all__})
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC)
+def test_every_public_name_has_a_docstring_with_an_example(module, name):
+    doc = inspect.getdoc(getattr(sys.modules[module], name))
+    assert "Examples\n--------" in doc
+    assert ">>>" in doc
+
+
+def test_scikit_learn_checks_every_public_estimator():
+    public = {
+        value
+        for module, name in PUBLIC
+        if inspect.isclass(value := getattr(sys.modules[module], name))
+        and issubclass(value, BaseEstimator)
+        and not issubclass(value, lelp_sklearn.Objective)  # parameters, not estimators
+        and not inspect.isabstract(value)
+    }
+    assert public - {lelp_sklearn.SubclassSplitter} == {type(e) for e in ESTIMATORS}
+
+
+def test_heavy_optional_packages_are_imported_only_when_used():
+    code = (
+        "import sys, lelp_sklearn;"
+        "print([m for m in ('matplotlib', 'sentence_transformers', 'dask', 'onnx')"
+        " if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

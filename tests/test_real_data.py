@@ -1,0 +1,61 @@
+"""The main job on real tables, where LELP_DATA names the folder that holds them."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from lelp_sklearn import KD, MLP, CrossEntropy, DistilledClassifier, StudentClassifier
+
+FOLDER = os.environ.get("LELP_DATA")
+pytestmark = pytest.mark.skipif(FOLDER is None, reason="LELP_DATA does not name a data folder")
+
+
+def load(name, split="train"):
+    table = pd.read_parquet(Path(FOLDER) / name / f"{split}.parquet")
+    return table.drop(columns=["label", "fine"], errors="ignore"), table["label"]
+
+
+def test_pendigits_with_string_labels_in_data_frames():
+    X, y = load("pendigits")
+    X_test, y_test = load("pendigits", "test")
+    teacher = make_pipeline(
+        StandardScaler(),
+        StudentClassifier(MLP, objective=CrossEntropy(), max_epochs=15, random_state=0),
+    ).fit(X, y)
+    student = make_pipeline(StandardScaler(), _lelp())
+    distilled = DistilledClassifier(teacher, student).fit(X, y)
+    assert teacher.score(X_test, y_test) > 0.97
+    assert distilled.score(X_test, y_test) > 0.92  # a linear student on labels has 0.87
+    assert set(distilled.predict(X_test)) == {"even", "odd"}
+
+
+def test_adult_with_mixed_columns_and_a_forest_out_of_fold():
+    X, y = load("adult")
+    X, y = X[:3000], y[:3000]
+    encode = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
+    forest = make_pipeline(encode, RandomForestClassifier(50, random_state=0))
+    student = make_pipeline(encode, StudentClassifier(objective=KD(), random_state=0))
+    distilled = DistilledClassifier(forest, student, cv=3).fit(X, y)
+    assert distilled.score(*load("adult", "test")) > 0.83
+
+
+def _lelp():
+    from lelp_sklearn import LELPProjector, LELPStudentClassifier
+
+    return LELPStudentClassifier(
+        projector=LELPProjector(n_subclasses=8, directions="signed_pca"),
+        subclass_weight=0.1,
+        random_state=0,
+    )
