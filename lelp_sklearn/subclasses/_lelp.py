@@ -21,7 +21,7 @@ from lelp_sklearn.subclasses._base import (
 )
 from lelp_sklearn.subclasses._directions import class_directions, class_shortage
 from lelp_sklearn.subclasses._moments import ClassMoments
-from lelp_sklearn.subclasses._null_space import complement, logit_directions, recovered_coef
+from lelp_sklearn.subclasses._null_space import check_coef, complement, logit_basis
 
 
 class LELPProjector(SubclassSplitter):
@@ -228,29 +228,14 @@ class LELPProjector(SubclassSplitter):
             proba = check_array(teacher_proba, dtype=FLOATS, input_name="teacher_proba")
             check_consistent_length(rows, proba)
         if first:
-            self._teacher_coef = None if teacher_coef is None else self._check_coef(teacher_coef)
+            self._teacher_coef = check_coef(teacher_coef, self.n_features_in_)
             self._seed = check_random_state(self.random_state).randint(2**31 - 1)
         added = ClassMoments.of(rows, labels, proba)
         self.moments_ = added if first else self.moments_.merged(added)
 
-    def _check_coef(self, teacher_coef: ArrayLike) -> NDArray:
-        coef = np.atleast_2d(check_array(teacher_coef, ensure_2d=False, input_name="teacher_coef"))
-        if coef.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"teacher_coef has shape {coef.shape}; expected one weight for each of the "
-                f"{self.n_features_in_} embedding columns: (n_classes, {self.n_features_in_})."
-            )
-        return coef
-
     def _logit_directions(self) -> NDArray | None:
-        """Basis V (D, r) of what the logits say, None where it is to stay or is not known."""
-        if self.null_space is False:
-            return None
-        if self._teacher_coef is not None:
-            return logit_directions(self._teacher_coef)
-        if self.moments_.n_proba is not None:
-            return logit_directions(recovered_coef(self.moments_))
-        return None
+        """Basis V (D, r) of what the logits say, None where it stays or is not known."""
+        return logit_basis(self.moments_, self._teacher_coef) if self.null_space else None
 
     def _shortage(self) -> str | None:
         """What keeps the directions from being found, in a sentence."""

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lstsq, svd
+from sklearn.utils.validation import check_array
 
 from lelp_sklearn.subclasses._moments import ClassMoments
+
+
+def check_coef(teacher_coef: ArrayLike | None, n_features: int) -> NDArray | None:
+    """Output weights (C, D) that fit embeddings of so many columns."""
+    if teacher_coef is None:
+        return None
+    coef = np.atleast_2d(check_array(teacher_coef, ensure_2d=False, input_name="teacher_coef"))
+    if coef.shape[1] != n_features:
+        raise ValueError(
+            f"teacher_coef has shape {coef.shape}; expected one weight for each of the "
+            f"{n_features} embedding columns: (n_classes, {n_features})."
+        )
+    return coef
+
+
+def logit_basis(moments: ClassMoments, coef: NDArray | None) -> NDArray | None:
+    """Basis of what the logits say, from the output weights or else from probabilities."""
+    if coef is not None:
+        return logit_directions(coef)
+    if moments.n_proba is not None:
+        return logit_directions(recovered_coef(moments))
+    return None
 
 
 def logit_directions(coef: NDArray) -> NDArray:
