@@ -8,6 +8,7 @@ from lelp_sklearn.inspection import HistoryDisplay, SubclassDisplay
 from lelp_sklearn.networks import MLP, Linear
 from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+from lelp_sklearn.report import DistillationReport
 from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier
 from lelp_sklearn.subclasses import (
     LELPProjector,
@@ -16,7 +17,18 @@ from lelp_sklearn.subclasses import (
     SubclassSplitter,
     UniformSplitter,
 )
-from lelp_sklearn.teachers import teacher_outputs
+from lelp_sklearn.teachers import (
+    CompositeTeacher,
+    SentenceTransformerTeacher,
+    SklearnTeacher,
+    SkorchTeacher,
+    TeacherCache,
+    TorchTeacher,
+    TransformersTeacher,
+    as_teacher,
+    check_teacher,
+    teacher_outputs,
+)
 
 __version__ = version("lelp-sklearn")
 
@@ -26,7 +38,9 @@ __all__ = [
     "KD",
     "LELP",
     "MLP",
+    "CompositeTeacher",
     "CrossEntropy",
+    "DistillationReport",
     "DistilledClassifier",
     "HistoryDisplay",
     "LELPProjector",
@@ -35,11 +49,19 @@ __all__ = [
     "Objective",
     "OracleSplitter",
     "RandomSplitter",
+    "SentenceTransformerTeacher",
+    "SklearnTeacher",
+    "SkorchTeacher",
     "StudentClassifier",
     "StudentOutputs",
     "SubclassDisplay",
     "SubclassSplitter",
+    "TeacherCache",
     "TeacherOutputs",
+    "TorchTeacher",
+    "TransformersTeacher",
     "UniformSplitter",
+    "as_teacher",
+    "check_teacher",
     "teacher_outputs",
 ]

@@ -2,6 +2,7 @@
 
 from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -14,4 +15,5 @@ __all__ = [
     "check_sample_weight",
     "clone_parameters",
     "fit_context",
+    "safe_indexing",
 ]

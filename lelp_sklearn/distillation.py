@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import check_cv, cross_val_predict
-from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -24,15 +22,22 @@ from sklearn.utils.validation import (
 )
 
 from lelp_sklearn._compat import HasMethods, StrOptions, clone_parameters, fit_context
+from lelp_sklearn._rows import n_rows, stack_rows
 from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
-from lelp_sklearn.teachers import teacher_outputs
+from lelp_sklearn.students._pipelines import fit_student
+from lelp_sklearn.teachers import TeacherCache, as_teacher, fitted_teacher, teacher_outputs
+from lelp_sklearn.teachers._out_of_fold import given, mean_proba, out_of_fold_proba
+from lelp_sklearn.teachers._sklearn import is_fitted
 
 
 def _student_has(name: str) -> Callable[[Any], bool]:
-    return lambda self: hasattr(
-        getattr(self, "student_", self.student) or LELPStudentClassifier, name
-    )
+    def check(distilled: DistilledClassifier) -> bool:
+        student = getattr(distilled, "student_", distilled.student)
+        return student is None or hasattr(student, name)
+
+    return check
 
 
 class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -41,17 +46,25 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     teacher : estimator
-        A classifier with ``predict_proba``, and embeddings from ``transform`` where the student
-        needs them; of a Pipeline whose last step is a classifier, what that step is given.
+        Whatever :func:`as_teacher` can make a teacher of: a scikit-learn classifier or Pipeline,
+        a tree ensemble, a torch module, a fitted student; or any object with ``predict_proba``
+        and, where the student needs embeddings, ``transform``. A fitted tree ensemble learns its
+        embedding from the rows given; ``as_teacher(forest, X)`` fixes it for all folds of a search.
     student : estimator, default=None
-        A student of this package, or a Pipeline that ends in one. It may read other columns than
-        the teacher: both get the raw X. None is ``LELPStudentClassifier()``.
+        A student of this package, a Pipeline that ends in one, or a search over either. It may
+        read other columns than the teacher: both get the raw X. None is
+        ``LELPStudentClassifier()``.
     cv : "prefit", int or splitter, default="prefit"
         "prefit": the teacher is fitted, is not fitted again, and clones of this estimator share
         it. Otherwise it is cloned and fitted here, and each row's probabilities come from a
-        teacher that did not see the row, since those of a teacher that did are near one-hot. Its
-        embeddings then come from the teacher fitted on all rows, as each fold's teacher has a
-        space of its own.
+        teacher that did not see the row: those of a teacher that did are near one-hot.
+    cache : TeacherCache, path or None, default=None
+        Where the teacher's answers are kept, by content of teacher and row, so that a search asks
+        about each row once. A path is a folder. Clones share a cache.
+    refit_teacher : bool, default=True
+        With ``cv`` other than "prefit": whether the teacher is fitted on all rows too. Embeddings
+        come from that one, as the teacher of each fold has a space of its own. Without it there
+        are none, no ``teacher_``, and unlabelled rows get the mean of the folds' teachers.
 
     Attributes
     ----------
@@ -67,36 +80,59 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     LELPStudentClassifier, StudentClassifier : Students, for teacher outputs held as arrays.
+    TeacherCache : Asks about each row once.
+    TeacherEnsemble : Several teachers as one.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import train_test_split
-    >>> from lelp_sklearn import MLP, CrossEntropy, DistilledClassifier
-    >>> from lelp_sklearn import LELPStudentClassifier, StudentClassifier
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from lelp_sklearn import DistilledClassifier, LELPStudentClassifier
     >>> X, digit = load_digits(return_X_y=True)
     >>> X, X_test, y, y_test = train_test_split(X / 16, digit % 2, random_state=0)
-    >>> teacher = StudentClassifier(MLP, objective=CrossEntropy(), random_state=0).fit(X, y)
+    >>> teacher = MLPClassifier([64], solver="lbfgs", random_state=0).fit(X, y)
     >>> student = LELPStudentClassifier(subclass_weight=0.1, random_state=0)
     >>> distilled = DistilledClassifier(teacher, student).fit(X, y)
-    >>> distilled.score(X_test, y_test) > 0.95
+    >>> distilled.score(X_test, y_test) > 0.93
+    True
+    >>> report = distilled.report(X_test, y_test)
+    >>> report.rows["student"]["parameters"] < report.rows["teacher"]["parameters"]
     True
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "teacher": [HasMethods("predict_proba")],
-        "student": [HasMethods(["fit", "predict_proba"]), None],
+        "teacher": "no_validation",
+        "student": [HasMethods(["fit"]), None],
         "cv": ["cv_object", StrOptions({"prefit"})],
+        "cache": [TeacherCache, str, os.PathLike, None],
+        "refit_teacher": ["boolean"],
     }
+    __metadata_request__fit = {"X_unlabeled": True}  # noqa: RUF012
 
-    def __init__(self, teacher: Any, student: Any = None, *, cv: Any = "prefit"):
+    def __init__(
+        self,
+        teacher: Any,
+        student: Any = None,
+        *,
+        cv: Any = "prefit",
+        cache: TeacherCache | str | os.PathLike[str] | None = None,
+        refit_teacher: bool = True,
+    ):
         self.teacher = teacher
         self.student = student
         self.cv = cv
+        self.cache = cache
+        self.refit_teacher = refit_teacher
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_unlabeled: ArrayLike | None = None,
     ) -> DistilledClassifier:
         """Ask the teacher, and train the student.
 
@@ -108,6 +144,8 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Labels.
         sample_weight : array-like of shape (n_rows,), optional
             Weights for the student, and for a teacher that is fitted here and takes them.
+        X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
+            Further rows, for which the student learns from the teacher alone.
 
         Returns
         -------
@@ -117,17 +155,25 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        check_consistent_length(X, y)
+        check_consistent_length(X, y, sample_weight)
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         classes = np.unique(labels)
-        self.teacher_, outputs = self._ask_teacher(X, labels, classes, sample_weight)
-        student = LELPStudentClassifier() if self.student is None else clone(self.student)
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        outputs = self._ask(X, labels, classes, weight, X_unlabeled)
         arrays = {f"teacher_{name}": getattr(outputs, name) for name in outputs.given}
-        if sample_weight is not None:
-            arrays["sample_weight"] = sample_weight
-        self.student_ = _fit_student(student, X, labels, arrays)
+        if weight is not None:
+            arrays["sample_weight"] = weight
+        if X_unlabeled is not None:
+            n_pool = n_rows(X_unlabeled)
+            arrays["labeled"] = np.repeat([True, False], [len(labels), n_pool])
+            labels = np.concatenate([labels, np.repeat(classes[:1], n_pool)])  # never read
+            if weight is not None:
+                arrays["sample_weight"] = np.concatenate([weight, np.ones(n_pool)])
+            X = stack_rows(X, X_unlabeled)
+        student = LELPStudentClassifier() if self.student is None else clone(self.student)
+        self.student_ = fit_student(student, X, labels, arrays)
         self.classes_ = self.student_.classes_
         if hasattr(self.student_, "n_features_in_"):
             self.n_features_in_ = self.student_.n_features_in_
@@ -179,26 +225,63 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "student_")
         return self.student_.decision_function(X)
 
-    def _ask_teacher(
-        self, X: ArrayLike, y: NDArray, classes: NDArray, sample_weight: ArrayLike | None
-    ) -> tuple[Any, TeacherOutputs]:
+    def report(self, X: ArrayLike, y: ArrayLike) -> DistillationReport:
+        """Measure teacher and student side by side, on rows that neither was trained on.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows.
+        y : array-like of shape (n_rows,)
+            Labels.
+
+        Returns
+        -------
+        DistillationReport
+            Prints as a table: accuracy, log-loss, expected calibration error, agreement with the
+            teacher, parameters, bytes and rows a second.
+        """
+        check_is_fitted(self, "student_")
+        if not hasattr(self, "teacher_"):
+            raise AttributeError("refit_teacher=False left no teacher_ to report on.")
+        return report_on(self.teacher_, self.student_, X, column_or_1d(y), self.classes_)
+
+    def _ask(
+        self,
+        X: ArrayLike,
+        y: NDArray,
+        classes: NDArray,
+        weight: NDArray | None,
+        X_unlabeled: ArrayLike | None,
+    ) -> TeacherOutputs:
+        """Teacher outputs of the labelled rows, then of the unlabelled; sets ``teacher_``."""
+        cache = self.cache
+        if isinstance(cache, str | os.PathLike):
+            cache = TeacherCache(cache)
+        ask = teacher_outputs if cache is None else cache.outputs
+        everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
         if isinstance(self.cv, str):
-            _check_prefit(self.teacher)
-            return self.teacher, teacher_outputs(self.teacher, X, classes)
-        takes_weight = sample_weight is not None and has_fit_parameter(
-            self.teacher, "sample_weight"
-        )
-        fit_params = {"sample_weight": sample_weight} if takes_weight else {}
-        proba = cross_val_predict(
-            self.teacher,
-            X,
-            y,
-            cv=check_cv(self.cv, y, classifier=True),
-            method="predict_proba",
-            params=fit_params,
-        )
-        teacher = clone(self.teacher).fit(X, y, **fit_params)
-        return teacher, replace(teacher_outputs(teacher, X, classes), proba=proba)
+            self.teacher_ = fitted_teacher(self.teacher, everything)
+            return ask(self.teacher_, everything, classes)
+        teacher = clone(as_teacher(self.teacher))
+        if is_fitted(teacher):
+            warnings.warn(
+                f"the teacher {type(teacher).__name__} comes trained and every fold asks the same "
+                "one, so nothing is out of fold: cv='prefit' says so.",
+                UserWarning,
+                stacklevel=4,
+            )
+        if not has_fit_parameter(teacher, "sample_weight"):
+            weight = None
+        proba, folds = out_of_fold_proba(teacher, X, y, classes, self.cv, weight, ask)
+        if self.refit_teacher:
+            self.teacher_ = teacher.fit(X, y, **given(sample_weight=weight))
+            outputs = ask(self.teacher_, everything, classes)
+        else:
+            mean = mean_proba(folds, everything, classes, ask) if X_unlabeled is not None else proba
+            outputs = TeacherOutputs(mean)
+        of_pool = np.asarray(outputs.proba)[len(proba) :]
+        return replace(outputs, proba=np.concatenate([proba, of_pool]))
 
     def __sklearn_clone__(self) -> DistilledClassifier:
         # A clone of a fitted teacher would be an unfitted one.
@@ -206,30 +289,3 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if isinstance(self.cv, str):
             copy.teacher = self.teacher
         return copy
-
-
-def _check_prefit(teacher: Any) -> None:
-    try:
-        check_is_fitted(teacher)
-    except NotFittedError as error:
-        raise NotFittedError(
-            f"the teacher {type(teacher).__name__} is not fitted and cv='prefit': fit it first, or "
-            "set cv=5 to have it fitted here, with out-of-fold probabilities for the student."
-        ) from error
-    except TypeError:  # not an estimator: whatever answers predict_proba may teach
-        pass
-
-
-def _fit_student(student: Any, X: ArrayLike, y: NDArray, arrays: dict[str, Any]) -> Any:
-    """Fit a student, or a Pipeline that ends in one, on row-aligned arrays."""
-    prefix, last = "", student
-    while isinstance(last, Pipeline):
-        prefix, last = f"{prefix}{last.steps[-1][0]}__", last.steps[-1][1]
-    if not has_fit_parameter(last, "teacher_proba"):
-        raise TypeError(
-            f"{type(last).__name__} does not learn from a teacher: its fit takes no teacher_proba. "
-            "Use LELPStudentClassifier or StudentClassifier as student, or as its last step."
-        )
-    if get_config()["enable_metadata_routing"]:
-        prefix = ""
-    return student.fit(X, y, **{f"{prefix}{name}": value for name, value in arrays.items()})

@@ -15,6 +15,7 @@ ESTIMATORS = [
     # Steps enough for the 50 rows of scikit-learn's checks.
     lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),
     lelp.LELPStudentClassifier(random_state=0, batch_size=16, lr=0.05),
+    lelp.SklearnTeacher(LogisticRegression()),
     lelp.DistilledClassifier(
         LogisticRegression(),
         lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),

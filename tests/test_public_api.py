@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 import lelp_sklearn
 from lelp_sklearn import inspection, losses, networks, objectives, students, subclasses, teachers
+from tests.expected_failures import NOT_CHECKED
 from tests.test_common import ESTIMATORS
 
 MODULES = [
@@ -40,7 +41,8 @@ def test_scikit_learn_checks_every_public_estimator():
         and not issubclass(value, lelp_sklearn.Objective)  # parameters, not estimators
         and not inspect.isabstract(value)
     }
-    assert public - {lelp_sklearn.SubclassSplitter} == {type(e) for e in ESTIMATORS}
+    not_checked = {getattr(lelp_sklearn, name) for name in NOT_CHECKED}
+    assert public - {lelp_sklearn.SubclassSplitter} - not_checked == {type(e) for e in ESTIMATORS}
 
 
 def test_heavy_optional_packages_are_imported_only_when_used():

@@ -12,10 +12,10 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from lelp_sklearn._torch import torch_threads
 from lelp_sklearn.losses import fold
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import as_tensor
-from lelp_sklearn.students._torch import torch_threads
 
 _CHUNK = 4096  # rows a forward pass: enough to be fast, little enough to stay in cache
 

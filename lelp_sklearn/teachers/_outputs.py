@@ -1,12 +1,13 @@
-"""Ask any teacher: a fitted classifier with predict_proba, and embeddings where it has them."""
+"""Ask a teacher: probabilities and embeddings of rows, columns matched by label."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
+from scipy import sparse
 
 from lelp_sklearn.outputs import TeacherOutputs
 
@@ -17,8 +18,9 @@ def teacher_outputs(teacher: Any, X: ArrayLike, classes: ArrayLike | None = None
     Parameters
     ----------
     teacher : estimator
-        With ``predict_proba``, ``classes_``, and embeddings from ``transform``; those of a
-        Pipeline whose last step is a classifier without ``transform`` are what that step is given.
+        With ``predict_proba`` and ``classes_``, and embeddings from ``transform`` where it has
+        them; see :func:`as_teacher`. A method ``outputs(X)`` that gives both at once is preferred,
+        so that a heavy encoder runs once.
     X : array-like
         Rows, as the teacher takes them.
     classes : array-like, optional
@@ -33,48 +35,76 @@ def teacher_outputs(teacher: Any, X: ArrayLike, classes: ArrayLike | None = None
     Raises
     ------
     TypeError
-        If the teacher has no ``predict_proba``.
+        If the teacher has no ``predict_proba``, or its embeddings are sparse.
     ValueError
         If its classes are not the wanted ones.
+
+    See Also
+    --------
+    as_teacher : Finds the adapter that gives embeddings.
+    TeacherCache.outputs : The same, asking about each row once.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     >>> from lelp_sklearn import teacher_outputs
     >>> X, y = load_iris(return_X_y=True)
-    >>> teacher = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
-    >>> outputs = teacher_outputs(teacher, X)
+    >>> outputs = teacher_outputs(LinearDiscriminantAnalysis().fit(X, y), X)
     >>> outputs.proba.shape, outputs.embeddings.shape
-    ((150, 3), (150, 4))
+    ((150, 3), (150, 2))
     """
     if not hasattr(teacher, "predict_proba"):
         raise TypeError(
             f"{type(teacher).__name__} has no predict_proba, so it cannot teach: wrap it in "
             "scikit-learn's CalibratedClassifierCV, or pass teacher_proba to a student's fit."
         )
-    proba = np.asarray(teacher.predict_proba(X))
-    if classes is not None:
-        proba = _align(proba, np.asarray(teacher.classes_), np.asarray(classes))
-    embed = _embedder(teacher)
-    return TeacherOutputs(proba, None if embed is None else np.asarray(embed(X)))
+    if hasattr(teacher, "outputs"):
+        outputs = teacher.outputs(X)
+    else:
+        embeddings = teacher.transform(X) if hasattr(teacher, "transform") else None
+        if sparse.issparse(embeddings):
+            raise TypeError(
+                f"{type(teacher).__name__}.transform gives a sparse matrix; embeddings are dense: "
+                "wrap the teacher by as_teacher(teacher, X), which reduces them."
+            )
+        embeddings = None if embeddings is None else np.asarray(embeddings)
+        outputs = TeacherOutputs(np.asarray(teacher.predict_proba(X)), embeddings)
+    if classes is None:
+        return outputs
+    return replace(outputs, proba=align_proba(outputs.proba, teacher.classes_, classes))
 
 
-def _embedder(teacher: Any) -> Any:
-    if hasattr(teacher, "transform"):
-        return teacher.transform
-    if isinstance(teacher, Pipeline) and len(teacher) > 1:
-        return teacher[:-1].transform
-    return None
+def align_proba(proba: NDArray, teacher_classes: ArrayLike, classes: ArrayLike) -> NDArray:
+    """Order the columns of a teacher's probabilities by the labels they are wanted in.
 
+    Parameters
+    ----------
+    proba : ndarray of shape (n, C)
+        Columns in the order of ``teacher_classes``.
+    teacher_classes, classes : array-like of shape (C,)
+        The same labels, as they are and as they are wanted.
 
-def _align(proba: NDArray, teacher_classes: NDArray, classes: NDArray) -> NDArray:
-    if set(teacher_classes.tolist()) != set(classes.tolist()):
+    Returns
+    -------
+    ndarray of shape (n, C)
+
+    Raises
+    ------
+    ValueError
+        If the labels are not the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lelp_sklearn.teachers import align_proba
+    >>> align_proba(np.array([[0.9, 0.1]]), ["spam", "ham"], ["ham", "spam"])
+    array([[0.1, 0.9]])
+    """
+    known, wanted = np.asarray(teacher_classes).tolist(), np.asarray(classes).tolist()
+    if set(known) != set(wanted):
         raise ValueError(
-            f"the teacher knows the classes {teacher_classes.tolist()}, the student is to learn "
-            f"{classes.tolist()}: both must have the same."
+            f"the teacher knows the classes {known}, the student is to learn {wanted}: both must "
+            "have the same."
         )
-    order = {label: column for column, label in enumerate(teacher_classes.tolist())}
-    return proba[:, [order[label] for label in classes.tolist()]]
+    return proba[:, [known.index(label) for label in wanted]]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lelp_sklearn import MLP, LELPStudentClassifier
-from lelp_sklearn.students._torch import torch_threads
+from lelp_sklearn._torch import torch_threads
 from tests.data import digits
 
 ROWS = digits(200)

@@ -1,5 +1,7 @@
 """LELPProjector: the mathematics of sections 3.1 and 3.2, and what it refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -194,6 +196,16 @@ def test_float32_rows_give_what_float64_rows_give():
     wide, narrow = projector().fit(H, y), projector().fit(H.astype(np.float32), y)
     np.testing.assert_allclose(narrow.moments_.scatter, wide.moments_.scatter, rtol=2e-4)
     np.testing.assert_allclose(narrow.scale_, wide.scale_, rtol=1e-5)
+
+
+def test_fit_never_copies_all_rows():
+    H = np.random.default_rng(0).standard_normal((300_000, 64), dtype=np.float32)
+    y = np.arange(len(H)) % 2
+    tracemalloc.start()
+    projector().fit(H, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.7 * H.nbytes
 
 
 def test_representatives_are_the_furthest_rows_of_each_subclass():

@@ -1,0 +1,50 @@
+"""Rows in whatever container a user has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+
+def n_rows(X: Any) -> int:
+    """Number of rows of an array, sparse matrix, data frame or list."""
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def stack_rows(first: Any, second: Any) -> Any:
+    """Rows of two containers of the same kind, one set after the other.
+
+    Raises
+    ------
+    TypeError
+        If the containers are of different kinds.
+    """
+    kinds = type(first).__name__, type(second).__name__
+    if sparse.issparse(first) and sparse.issparse(second):
+        return sparse.vstack([first, second], format="csr")
+    if hasattr(first, "columns") and type(first) is type(second):
+        missing = set(first.columns) ^ set(second.columns)
+        if missing:
+            raise ValueError(
+                f"X and X_unlabeled differ in the columns {sorted(map(str, missing))}: give both "
+                "the same."
+            )
+        return _stack_frames(first, second[list(first.columns)])
+    tabular = hasattr(first, "columns") or hasattr(second, "columns")
+    if tabular or sparse.issparse(first) or sparse.issparse(second):
+        raise TypeError(
+            f"X is a {kinds[0]} and X_unlabeled a {kinds[1]}: pass both in the same container."
+        )
+    if isinstance(first, list) and isinstance(second, list):
+        return first + second
+    return np.concatenate([np.asarray(first), np.asarray(second)])
+
+
+def _stack_frames(first: Any, second: Any) -> Any:
+    if hasattr(first, "vstack"):  # polars
+        return first.vstack(second)
+    import pandas as pd
+
+    return pd.concat([first, second], ignore_index=True)

@@ -1,0 +1,37 @@
+"""Fit a student wherever it sits: by itself, at the end of a Pipeline, inside a search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+
+def fit_student(student: Any, X: ArrayLike, y: NDArray, arrays: dict[str, Any]) -> Any:
+    """Fit a student on rows and row-aligned arrays, whose names get a Pipeline's prefix.
+
+    With metadata routing on, scikit-learn wants the bare names.
+    """
+    prefix, last, searched = "", student, False
+    while isinstance(last, Pipeline | BaseSearchCV):
+        if isinstance(last, Pipeline):
+            prefix, last = f"{prefix}{last.steps[-1][0]}__", last.steps[-1][1]
+        else:
+            searched, last = True, last.estimator
+    if not has_fit_parameter(last, "teacher_proba"):
+        raise TypeError(
+            f"{type(last).__name__} does not learn from a teacher: its fit takes no teacher_proba. "
+            "Use LELPStudentClassifier or StudentClassifier as student, or as its last step."
+        )
+    if searched and "labeled" in arrays:
+        raise ValueError(
+            "a search as student would score unlabelled rows against labels that are not there: "
+            "search over DistilledClassifier instead, with a cache."
+        )
+    if get_config()["enable_metadata_routing"]:
+        prefix = ""
+    return student.fit(X, y, **{f"{prefix}{name}": value for name, value in arrays.items()})

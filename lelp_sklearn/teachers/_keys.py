@@ -1,0 +1,185 @@
+"""Keys of rows by their content, so that shuffles, folds and duplicates find the same answer."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable
+from datetime import date, time, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+_KEY_BYTES = 16
+
+
+def row_keys(X: Any) -> NDArray[np.uint64]:
+    """A 128-bit key of each row: equal rows have equal keys, whatever stands around them.
+
+    Parameters
+    ----------
+    X : array-like
+        An array whose first axis is the rows, a SciPy sparse matrix, a pandas or polars DataFrame
+        or Series, a CPU tensor, or a list of strings.
+
+    Returns
+    -------
+    keys : ndarray of shape (n_rows, 2)
+
+    Raises
+    ------
+    TypeError
+        If a value has no content that could be hashed.
+
+    Notes
+    -----
+    What the rows are is part of the key: the kind of container, the dtype and shape of an array's
+    rows, the names and dtypes of a frame's columns. The same values in float32 and in float64, in
+    an array and in a sparse matrix, or under other column names are thus different rows.
+    Categories count by value, not by code; a frame's index does not count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lelp_sklearn.teachers._keys import row_keys
+    >>> keys = row_keys(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]))
+    >>> (keys[0] == keys[2]).all(), (keys[0] == keys[1]).any()
+    (np.True_, np.False_)
+    """
+    kind, rows = _rows_as_bytes(X)
+    # BLAKE2's own field for telling uses apart: it costs nothing a row.
+    person = hashlib.blake2b(repr(kind).encode(), digest_size=16).digest()
+    blake2b = hashlib.blake2b
+    digests = [blake2b(row, digest_size=_KEY_BYTES, person=person).digest() for row in rows]
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+
+
+def n_rows(X: Any) -> int:
+    """Number of rows of anything that :func:`row_keys` takes."""
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def take_rows(X: Any, rows: slice | NDArray) -> Any:
+    """Some of the rows, in the same kind of container."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if isinstance(X, list | tuple):
+        return X[rows] if isinstance(rows, slice) else [X[i] for i in rows]
+    return X[rows]
+
+
+def sliceable(X: Any) -> Any:
+    """X itself, or the CSR form of a sparse matrix whose rows cannot be taken."""
+    return X.tocsr() if sparse.issparse(X) else X
+
+
+def _rows_as_bytes(X: Any) -> tuple[tuple, Iterable[Any]]:
+    """What the rows are, and the bytes of each."""
+    if sparse.issparse(X):
+        return _sparse_rows(X)
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        return _frame_rows(X)
+    if isinstance(X, dict) or not hasattr(X, "__len__"):
+        raise TypeError(
+            f"the rows of a {type(X).__name__} cannot be told apart: expected an array, a sparse "
+            "matrix, a DataFrame or a list of strings."
+        )
+    if not isinstance(X, np.ndarray):
+        X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
+    if X.dtype.kind not in "OUST":
+        return ("array", X.dtype.str, X.shape[1:]), _byte_rows(X)
+    if X.ndim == 1:
+        return ("values",), [_value_bytes(value) for value in X.tolist()]
+    columns = X.reshape(len(X), -1).tolist()
+    return ("values", X.shape[1:]), [b"".join(map(_value_bytes, row)) for row in columns]
+
+
+def _byte_rows(X: NDArray) -> Iterable[memoryview]:
+    X = np.ascontiguousarray(X)
+    width = X.itemsize * int(np.prod(X.shape[1:]))
+    if width == 0:
+        return [memoryview(b"")] * len(X)
+    data = X.reshape(-1).view(np.uint8).data
+    return (data[start : start + width] for start in range(0, len(X) * width, width))
+
+
+def _sparse_rows(X: Any) -> tuple[tuple, Iterable[bytes]]:
+    """Sorted column numbers and values, without zeros: one form for each row."""
+    X = X.tocsr(copy=True)
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    X.sort_indices()
+    places = np.ascontiguousarray(X.indices, np.int64).view(np.uint8).data
+    values = np.ascontiguousarray(X.data).view(np.uint8).data
+    size = X.data.itemsize
+    ends = X.indptr.tolist()
+    # The length of the whole gives the number of entries, so nothing else need part the two.
+    rows = (
+        b"".join((places[8 * a : 8 * b], values[size * a : size * b])) for a, b in pairwise(ends)
+    )
+    return ("sparse", X.dtype.str, X.shape[1]), rows
+
+
+def _frame_rows(X: Any) -> tuple[tuple, Iterable[Any]]:
+    pandas = hasattr(X, "iloc")
+    names = list(X.columns)
+    columns = [X.iloc[:, i] if pandas else X[name] for i, name in enumerate(names)]
+    # Two folds may hold other categories; a row's own value is what counts.
+    dtypes = [str(getattr(column.dtype, "name", column.dtype)) for column in columns]
+    dtypes = ["categorical" if d.lower().startswith(("categor", "enum")) else d for d in dtypes]
+    kind = ("frame", "pandas" if pandas else "polars", tuple(map(repr, names)), tuple(dtypes))
+    if pandas:
+        plain = [isinstance(c.dtype, np.dtype) and c.dtype.kind not in "OUST" for c in columns]
+    else:
+        plain = [
+            c.dtype.is_numeric() and not c.dtype.is_decimal() and not c.null_count()
+            for c in columns
+        ]
+    parts: list[Iterable[Any]] = []
+    if plain and all(plain) and len({c.dtype for c in columns}) == 1:
+        return kind, _byte_rows(X.to_numpy())
+    for column, is_plain in zip(columns, plain, strict=True):
+        if is_plain:
+            parts.append(b"n" + bytes(row) for row in _byte_rows(column.to_numpy()))
+        else:
+            values = column.astype(object) if pandas else column
+            parts.append(map(_value_bytes, values.to_list()))
+    if not parts:
+        return kind, [b""] * len(X)
+    return kind, map(b"".join, zip(*parts, strict=True))
+
+
+def _value_bytes(value: Any) -> bytes:
+    """Type and content of a value; its length too, so that joined values cannot be confused."""
+    if isinstance(value, str):
+        content = value.encode("utf-8", "surrogatepass")
+        return b"s%d:%b" % (len(content), content)
+    if value is None:
+        return b"N"
+    if isinstance(value, float):
+        return b"f" + struct.pack("<d", value)
+    if isinstance(value, bytes):
+        return b"b%d:%b" % (len(value), value)
+    if isinstance(value, np.ndarray | list | tuple):
+        if isinstance(value, np.ndarray) and value.dtype.kind not in "OUST":
+            content = repr((value.dtype.str, value.shape)).encode() + value.tobytes()
+            return b"a%d:%b" % (len(content), content)
+        return b"l%d:%b" % (len(value), b"".join(map(_value_bytes, value)))
+    if isinstance(value, dict):
+        flat = [part for item in value.items() for part in item]
+        return b"d%d:%b" % (len(value), b"".join(map(_value_bytes, flat)))
+    if isinstance(value, _BY_REPR) or type(value).__name__ in ("NAType", "NaTType"):
+        content = f"{type(value).__name__} {value!r}".encode()
+        return b"r%d:%b" % (len(content), content)
+    raise TypeError(
+        f"a row holds a {type(value).__name__}, whose content cannot be hashed: expected numbers, "
+        "strings, dates, None, or lists of these. Convert it before the teacher's cache sees it."
+    )
+
+
+# Their repr says all there is.
+_BY_REPR = (bool, int, complex, np.generic, Decimal, date, time, timedelta)

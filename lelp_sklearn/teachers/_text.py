@@ -1,0 +1,278 @@
+"""A frozen sentence-transformers encoder and a scikit-learn head as a teacher."""
+
+from __future__ import annotations
+
+import os
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+
+from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
+from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.teachers._embedders import linear_coef
+from lelp_sklearn.teachers._hooks import autocast, evaluating
+from lelp_sklearn.teachers._sklearn import is_fitted
+
+
+class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
+    """A frozen sentence-transformers encoder, and a scikit-learn classifier on its embeddings.
+
+    Parameters
+    ----------
+    encoder : SentenceTransformer, str or path
+        The encoder, or the name or folder that sentence-transformers loads it from. It is never
+        trained or copied; clones of the teacher share it.
+    head : classifier, default=None
+        Any scikit-learn classifier with ``predict_proba``. None is ``LogisticRegression()``. A
+        fitted one answers at once; fit fits a clone.
+    batch_size : int, default=64
+        Texts a forward pass.
+    bf16 : bool or "auto", default="auto"
+        Whether to encode in bfloat16 autocast: faster by a factor where the hardware has it, equal
+        to about three digits. "auto" does so where the device multiplies in bfloat16, so that
+        results differ in the third digit between machines; False is the same everywhere.
+    verbose : int, default=0
+        Whether to show a progress bar over the batches.
+
+    Attributes
+    ----------
+    encoder_ : SentenceTransformer
+        The encoder; there after the first use.
+    head_ : classifier
+        The fitted clone of the head; only after fit.
+    classes_ : ndarray of shape (C,)
+        Sorted labels.
+    teacher_coef_ : ndarray of shape (C, D) or (1, D)
+        The weights of a linear head; missing for others.
+
+    Raises
+    ------
+    ImportError
+        If sentence-transformers is not installed.
+    TypeError
+        If a row is not a string.
+
+    See Also
+    --------
+    TransformersTeacher : A transformers model with a classifier of its own.
+
+    Examples
+    --------
+    >>> from lelp_sklearn.teachers import SentenceTransformerTeacher
+    >>> teacher = SentenceTransformerTeacher("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> texts = ["a fine film", "a dull film", "what a joy", "what a bore"]
+    >>> teacher.fit(texts, [1, 0, 1, 0]).transform(texts).shape  # doctest: +SKIP
+    (4, 384)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "encoder": [str, os.PathLike, HasMethods("encode")],
+        "head": [HasMethods(["fit", "predict_proba"]), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "bf16": ["boolean", StrOptions({"auto"})],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        encoder: Any,
+        head: Any = None,
+        *,
+        batch_size: int = 64,
+        bf16: bool | str = "auto",
+        verbose: int = 0,
+    ):
+        self.encoder = encoder
+        self.head = head
+        self.batch_size = batch_size
+        self.bf16 = bf16
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> SentenceTransformerTeacher:
+        """Encode the texts, and fit the head on their embeddings.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), optional
+            Weights for the head.
+
+        Returns
+        -------
+        self
+        """
+        weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+        head = LogisticRegression() if self.head is None else clone(self.head)
+        self.head_ = head.fit(self.transform(X), y, **weight)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Embeddings of texts, by the encoder.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n, D)
+        """
+        texts = check_texts(X)
+        encoder = self._encoder()
+        device = torch.device(encoder.device)
+        bf16 = has_bf16(device) if self.bf16 == "auto" else self.bf16
+        with evaluating(encoder), autocast(device, "bfloat16" if bf16 else None):
+            embeddings = encoder.encode(
+                texts,
+                batch_size=self.batch_size,
+                show_progress_bar=bool(self.verbose),
+                convert_to_numpy=True,
+            )
+        return np.asarray(embeddings, dtype=np.float32)
+
+    def outputs(self, X: ArrayLike) -> TeacherOutputs:
+        """Probabilities and embeddings, the texts encoded once.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        TeacherOutputs
+        """
+        head = self._head()
+        embeddings = self.transform(X)
+        return TeacherOutputs(np.asarray(head.predict_proba(embeddings)), embeddings)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, C)
+        """
+        proba = self.outputs(X).proba
+        assert proba is not None
+        return proba
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Class of each text, by the head.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+        """
+        return self._head().predict(self.transform(X))
+
+    @property
+    def classes_(self) -> NDArray:
+        """Sorted labels."""
+        return np.asarray(self._head().classes_)
+
+    @property
+    def teacher_coef_(self) -> NDArray:
+        """Weights of a linear head."""
+        coef = linear_coef(self._head())
+        if coef is None:
+            raise AttributeError(f"the head {type(self._head()).__name__} is not linear.")
+        return coef
+
+    def _encoder(self) -> Any:
+        if not hasattr(self, "encoder_"):
+            self.encoder_ = self.encoder
+            if isinstance(self.encoder, (str, os.PathLike)):
+                self.encoder_ = _load(os.fspath(self.encoder))
+        return self.encoder_
+
+    def _head(self) -> Any:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet: call fit(texts, y), or pass a "
+                "fitted head."
+            )
+        return getattr(self, "head_", self.head)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "head_") or (self.head is not None and is_fitted(self.head))
+
+    def __sklearn_clone__(self) -> SentenceTransformerTeacher:
+        # scikit-learn would copy the encoder's weights.
+        params = self.get_params(deep=False)
+        head = None if self.head is None else clone(self.head)
+        return type(self)(**{**params, "head": head})
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def check_texts(X: Any) -> list[str]:
+    """A list of strings, from any one-dimensional array of them or a column of a frame."""
+    if isinstance(X, str):
+        raise TypeError("X is a single string; expected a list of texts: put it in brackets.")
+    array = np.asarray(X, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(
+            f"X has shape {array.shape}; expected (n,), one text a row: select the column of texts."
+        )
+    texts = array.tolist()
+    strange = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+    if strange is not None:
+        raise TypeError(
+            f"X holds {texts[strange]!r} ({type(texts[strange]).__name__}) in row {strange}; "
+            "expected strings: replace missing texts by ''."
+        )
+    if not texts:
+        raise ValueError("X has 0 rows; expected at least one text.")
+    return texts
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16, rather than emulating it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    # torch has no public name for this; without these, the safe answer.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+def _load(name: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ImportError(
+            "SentenceTransformerTeacher needs sentence-transformers, which is not installed: "
+            'pip install "lelp-sklearn[text]".'
+        ) from error
+    return SentenceTransformer(name)

@@ -1,0 +1,316 @@
+"""A transformers sequence classifier as a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from lelp_sklearn._compat import HasMethods, Interval, StrOptions
+from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.teachers._hooks import (
+    as_float,
+    autocast,
+    captured,
+    evaluating,
+    joined,
+    last_linear,
+    moved,
+)
+from lelp_sklearn.teachers._labels import OutputColumns
+from lelp_sklearn.teachers._text import check_texts
+
+
+class TransformersTeacher(ClassifierMixin, BaseEstimator):
+    """A trained transformers sequence classifier.
+
+    Parameters
+    ----------
+    model : transformers model for sequence classification
+        Trained. Never copied; clones of the teacher share it.
+    tokenizer : transformers tokenizer
+        Called on a list of texts.
+    classes : array-like of shape (C,), default=None
+        Label of each logit, in the model's order. None numbers them 0, 1, ...
+    pooling : {"mean", "first", "head"}, default="mean"
+        The embedding: the mean of the last hidden states over the tokens that are not padding,
+        the first token's, or what the last ``nn.Linear`` of the model reads. Only the last comes
+        with ``teacher_coef_``.
+    batch_size : int, default=64
+        Texts a forward pass.
+    max_length : int, default=None
+        Tokens that a text is cut to. None is the tokenizer's own limit.
+    device : str, default="auto"
+        Where to compute: "auto" is cuda, mps or cpu. None is where the model is.
+    dtype : {"bfloat16", "float16"}, default=None
+        Precision of matrix products, by autocast. None is the model's own.
+    verbose : int, default=0
+        Whether to show a progress bar over the batches.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Sorted labels.
+    teacher_coef_ : ndarray of shape (C, D) or (1, D)
+        Weights of the last ``nn.Linear``, with ``pooling="head"``.
+
+    See Also
+    --------
+    SentenceTransformerTeacher : A sentence encoder and a scikit-learn head.
+
+    Examples
+    --------
+    >>> from lelp_sklearn.teachers import TransformersTeacher
+    >>> name = "distilbert-base-uncased-finetuned-sst-2-english"
+    >>> from transformers import AutoModelForSequenceClassification  # doctest: +SKIP
+    >>> from transformers import AutoTokenizer  # doctest: +SKIP
+    >>> model = AutoModelForSequenceClassification.from_pretrained(name)  # doctest: +SKIP
+    >>> tokenizer = AutoTokenizer.from_pretrained(name)  # doctest: +SKIP
+    >>> teacher = TransformersTeacher(model, tokenizer)  # doctest: +SKIP
+    >>> teacher.predict_proba(["a fine film"]).shape  # doctest: +SKIP
+    (1, 2)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "model": [HasMethods(["forward", "named_modules"])],
+        "tokenizer": [callable],
+        "classes": ["array-like", None],
+        "pooling": [StrOptions({"mean", "first", "head"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "device": [str, None],
+        "dtype": [StrOptions({"bfloat16", "float16"}), None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        classes: ArrayLike | None = None,
+        pooling: str = "mean",
+        batch_size: int = 64,
+        max_length: int | None = None,
+        device: str | None = "auto",
+        dtype: str | None = None,
+        verbose: int = 0,
+    ):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.classes = classes
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.device = device
+        self.dtype = dtype
+        self.verbose = verbose
+
+    def fit(self, X: Any = None, y: Any = None) -> TransformersTeacher:
+        """Check the parameters; the model comes trained and stays as it is.
+
+        Parameters
+        ----------
+        X, y : ignored
+            Not used.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        return self
+
+    def outputs(self, X: ArrayLike) -> TeacherOutputs:
+        """Probabilities and embeddings in one pass.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        TeacherOutputs
+        """
+        columns, proba, embeddings = self._columns(), [], []
+        if self.pooling == "head":
+            with captured(last_linear(self.model), inputs=True) as seen:
+                for _, output in self._passes(X):
+                    proba.append(columns.proba(output.logits, "logits"))
+            embeddings = [embedding.cpu() for embedding in seen]
+        else:
+            for tokens, output in self._passes(X, output_hidden_states=True):
+                proba.append(columns.proba(output.logits, "logits"))
+                mask = tokens.get("attention_mask")
+                embeddings.append(self._pool(output.hidden_states[-1], mask))
+        found = np.concatenate(proba)
+        return TeacherOutputs(found, joined(embeddings, len(found)))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Probability of each class, the soft-max of the logits (the sigmoid of a single one).
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, C)
+        """
+        columns = self._columns()
+        return np.concatenate(
+            [columns.proba(output.logits, "logits") for _, output in self._passes(X)]
+        )
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Embeddings, as ``pooling`` says.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n, D)
+        """
+        embeddings = self.outputs(X).embeddings
+        assert embeddings is not None
+        return embeddings
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Most probable class of each text.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def hidden(self, X: ArrayLike) -> NDArray:
+        """Hidden states of every layer, pooled like the embedding ("head": like "mean").
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        hidden : ndarray of shape (n, layers + 1, D)
+            The token embeddings come first.
+        """
+        found = []
+        for tokens, output in self._passes(X, output_hidden_states=True):
+            mask = tokens.get("attention_mask")
+            found.append(torch.stack([self._pool(h, mask) for h in output.hidden_states], dim=1))
+        return torch.cat(found).numpy()
+
+    def attention(self, X: ArrayLike) -> NDArray:
+        """Attention weights of every layer and head, O(n L^2) of memory.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n,)
+            Texts.
+
+        Returns
+        -------
+        attention : ndarray of shape (n, layers, heads, L, L)
+            L is the length of the longest text in tokens; rows and columns of padding are 0.
+        """
+        found = []
+        with _eager_attention(self.model):
+            for tokens, output in self._passes(X, output_attentions=True):
+                weights = torch.stack(output.attentions, dim=1)
+                mask = tokens.get("attention_mask")
+                if mask is not None:
+                    weights = weights * (mask[:, :, None] * mask[:, None, :])[:, None, None]
+                found.append(as_float(weights))
+        longest = max(weights.shape[-1] for weights in found)
+        padded = [
+            torch.nn.functional.pad(w, (0, longest - w.shape[-1]) * 2, value=0.0) for w in found
+        ]
+        return torch.cat(padded).numpy()
+
+    @property
+    def classes_(self) -> NDArray:
+        """Sorted labels."""
+        return self._columns().classes
+
+    @property
+    def teacher_coef_(self) -> NDArray:
+        """Output weights, where the last nn.Linear reads the embedding."""
+        if self.pooling != "head":
+            raise AttributeError(f"teacher_coef_ needs pooling='head', not {self.pooling!r}.")
+        return self._columns().coef(last_linear(self.model).weight)
+
+    def _columns(self) -> OutputColumns:
+        if self.classes is not None:
+            return OutputColumns(self.classes)
+        return OutputColumns(np.arange(max(2, self.model.config.num_labels)))
+
+    def _passes(self, X: ArrayLike, **wanted: bool) -> Iterator[tuple[Any, Any]]:
+        """The tokens and the outputs of each batch."""
+        self._validate_params()
+        texts = check_texts(X)
+        starts = range(0, len(texts), self.batch_size)
+        with evaluating(self.model), moved(self.model, self.device) as device:
+            for start in tqdm(starts, desc="teacher", disable=not self.verbose):
+                tokens = self.tokenizer(
+                    texts[start : start + self.batch_size],
+                    padding=True,
+                    truncation=True,
+                    max_length=self.max_length,
+                    return_tensors="pt",
+                ).to(device)
+                with autocast(device, self.dtype):
+                    yield tokens, self.model(**tokens, **wanted, return_dict=True)
+
+    def _pool(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        states = as_float(states)
+        if self.pooling == "first":
+            return states[:, 0]
+        if mask is None:
+            return states.mean(dim=1)
+        weight = mask.cpu().to(states.dtype)[:, :, None]
+        return (states * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_clone__(self) -> TransformersTeacher:
+        # scikit-learn would copy the weights.
+        return type(self)(**self.get_params(deep=False))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+@contextmanager
+def _eager_attention(model: Any) -> Iterator[None]:
+    """The one implementation of attention that gives its weights."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

