@@ -62,10 +62,12 @@ class Objective(BaseEstimator):
 
     n_subclasses_: tuple[int, ...]
 
+    _parameter_constraints: dict = {}  # noqa: RUF012
+
     def fit(
         self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int
     ) -> Objective:
-        """Learn what the targets need; here only that each class has one logit.
+        """Check the parameters and learn what the targets need: here, one logit a class.
 
         Parameters
         ----------
@@ -82,6 +84,7 @@ class Objective(BaseEstimator):
         -------
         self
         """
+        self._validate_params()
         self.n_subclasses_ = (1,) * len(classes)
         return self
 

@@ -72,12 +72,6 @@ class KD(Objective):
         self.alpha = alpha
         self.kind = kind
 
-    def fit(self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int) -> KD:
-        """Check the parameters; see :meth:`Objective.fit`."""
-        self._validate_params()
-        super().fit(teacher, y, classes, random_state)
-        return self
-
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """The teacher's softened probabilities, or its logits for "mse"."""
         assert teacher.proba is not None

@@ -51,7 +51,7 @@ class CrossEntropy(Objective):
         self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int
     ) -> CrossEntropy:
         """Set the width of each class; see :meth:`Objective.fit`."""
-        self._validate_params()
+        super().fit(teacher, y, classes, random_state)
         self.n_subclasses_ = tuple(subclass_counts(self.n_subclasses, classes).tolist())
         return self
 

@@ -106,7 +106,7 @@ class LELP(Objective):
 
     def fit(self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int) -> LELP:
         """Fit the projector; see :meth:`Objective.fit`."""
-        self._validate_params()
+        super().fit(teacher, y, classes, random_state)
         projector = LELPProjector() if self.projector is None else clone(self.projector)
         unseeded = {
             name: random_state

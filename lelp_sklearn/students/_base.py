@@ -85,7 +85,8 @@ class BaseStudentClassifier(
         y : array-like of shape (n_rows,)
             Labels of any type. Where ``labeled`` is False, anything.
         sample_weight : array-like of shape (n_rows,), optional
-            Non-negative weights; rows of weight 0 are left out.
+            Non-negative weights of the rows in the loss; rows of weight 0 are left out. A
+            projector counts all other rows alike.
         labeled : array-like of bool of shape (n_rows,), optional
             Whether y is known. Unlabelled rows feed the teacher's terms only. None: all are known.
         teacher_proba : array-like of shape (n_rows, n_classes), optional
