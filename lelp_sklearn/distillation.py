@@ -18,7 +18,6 @@ from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
     column_or_1d,
-    has_fit_parameter,
 )
 
 from lelp_sklearn._compat import HasMethods, StrOptions, clone_parameters, fit_context
@@ -28,8 +27,8 @@ from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
 from lelp_sklearn.students._pipelines import fit_student
 from lelp_sklearn.teachers import TeacherCache, as_teacher, fitted_teacher, teacher_outputs
-from lelp_sklearn.teachers._out_of_fold import given, mean_proba, out_of_fold_proba
-from lelp_sklearn.teachers._sklearn import is_fitted
+from lelp_sklearn.teachers._out_of_fold import Ask, given, mean_proba, out_of_fold_proba
+from lelp_sklearn.teachers._sklearn import is_fitted, takes_weight
 
 
 def _student_has(name: str) -> Callable[[Any], bool]:
@@ -255,33 +254,43 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         X_unlabeled: ArrayLike | None,
     ) -> TeacherOutputs:
         """Teacher outputs of the labelled rows, then of the unlabelled; sets ``teacher_``."""
-        cache = self.cache
-        if isinstance(cache, str | os.PathLike):
-            cache = TeacherCache(cache)
-        ask = teacher_outputs if cache is None else cache.outputs
-        everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
+        ask = self._asker()
         if isinstance(self.cv, str):
+            everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
             self.teacher_ = fitted_teacher(self.teacher, everything)
-            return ask(self.teacher_, everything, classes)
-        teacher = clone(as_teacher(self.teacher))
-        if is_fitted(teacher):
-            warnings.warn(
-                f"the teacher {type(teacher).__name__} comes trained and every fold asks the same "
-                "one, so nothing is out of fold: cv='prefit' says so.",
-                UserWarning,
-                stacklevel=4,
-            )
-        if not has_fit_parameter(teacher, "sample_weight"):
-            weight = None
-        proba, folds = out_of_fold_proba(teacher, X, y, classes, self.cv, weight, ask)
-        if self.refit_teacher:
-            self.teacher_ = teacher.fit(X, y, **given(sample_weight=weight))
-            outputs = ask(self.teacher_, everything, classes)
+            outputs = ask(self.teacher_, X, classes, y)
         else:
-            mean = mean_proba(folds, everything, classes, ask) if X_unlabeled is not None else proba
-            outputs = TeacherOutputs(mean)
-        of_pool = np.asarray(outputs.proba)[len(proba) :]
-        return replace(outputs, proba=np.concatenate([proba, of_pool]))
+            teacher = clone(as_teacher(self.teacher))
+            _warn_if_trained(teacher)
+            weight = weight if takes_weight(teacher) else None
+            proba, folds = out_of_fold_proba(teacher, X, y, classes, self.cv, weight, ask)
+            if not self.refit_teacher:
+                outputs = TeacherOutputs(proba)
+                return (
+                    outputs
+                    if X_unlabeled is None
+                    else outputs.then(TeacherOutputs(mean_proba(folds, X_unlabeled, classes, ask)))
+                )
+            self.teacher_ = teacher.fit(X, y, **given(sample_weight=weight))
+            outputs = replace(ask(self.teacher_, X, classes, y), proba=proba)
+        if X_unlabeled is None:
+            return outputs
+        return outputs.then(ask(self.teacher_, X_unlabeled, classes, None))
+
+    def _asker(self) -> Ask:
+        if self.cache is None:
+            return teacher_outputs
+        cache = self.cache if isinstance(self.cache, TeacherCache) else TeacherCache(self.cache)
+
+        def ask(teacher: Any, X: Any, classes: NDArray, y: NDArray | None) -> TeacherOutputs:
+            if getattr(teacher, "reads_labels", False):
+                raise ValueError(
+                    f"the answers of {type(teacher).__name__} depend on the rows' labels, and a "
+                    "cache knows rows only: set cache=None."
+                )
+            return cache.outputs(teacher, X, classes)
+
+        return ask
 
     def __sklearn_clone__(self) -> DistilledClassifier:
         # A clone of a fitted teacher would be an unfitted one.
@@ -289,3 +298,13 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if isinstance(self.cv, str):
             copy.teacher = self.teacher
         return copy
+
+
+def _warn_if_trained(teacher: Any) -> None:
+    if is_fitted(teacher):
+        warnings.warn(
+            f"the teacher {type(teacher).__name__} comes trained and every fold asks the same one, "
+            "so nothing is out of fold: cv='prefit' says so.",
+            UserWarning,
+            stacklevel=5,
+        )

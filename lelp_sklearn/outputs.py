@@ -50,6 +50,13 @@ class TeacherOutputs:
         """The same fields on some of the rows (indices, mask or slice)."""
         return TeacherOutputs(**{name: getattr(self, name)[rows] for name in self.given})
 
+    def then(self, other: TeacherOutputs) -> TeacherOutputs:
+        """These rows and, after them, another's; of the fields that both give."""
+        shared = [name for name in self.given if name in other.given]
+        return TeacherOutputs(
+            **{n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in shared}
+        )
+
 
 class StudentOutputs(NamedTuple):
     """A student's outputs on a batch.

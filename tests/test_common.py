@@ -16,6 +16,7 @@ ESTIMATORS = [
     lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),
     lelp.LELPStudentClassifier(random_state=0, batch_size=16, lr=0.05),
     lelp.SklearnTeacher(LogisticRegression()),
+    lelp.TeacherEnsemble([("a", LogisticRegression()), ("b", LogisticRegression(C=0.1))]),
     lelp.DistilledClassifier(
         LogisticRegression(),
         lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),

@@ -3,6 +3,7 @@
 from lelp_sklearn.teachers._cache import TeacherCache
 from lelp_sklearn.teachers._composite import CompositeTeacher
 from lelp_sklearn.teachers._dispatch import as_teacher, check_teacher, fitted_teacher
+from lelp_sklearn.teachers._ensemble import TeacherEnsemble
 from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
 from lelp_sklearn.teachers._sklearn import SklearnTeacher
 from lelp_sklearn.teachers._skorch import SkorchTeacher
@@ -16,6 +17,7 @@ __all__ = [
     "SklearnTeacher",
     "SkorchTeacher",
     "TeacherCache",
+    "TeacherEnsemble",
     "TorchTeacher",
     "TransformersTeacher",
     "align_proba",

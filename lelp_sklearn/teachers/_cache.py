@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +208,7 @@ class _Gathering:
         waiting = np.empty(0, np.intp)
         with (
             ThreadPoolExecutor(1) as helper,
-            tqdm(total=n, desc="teacher", disable=not self.cache.verbose) as bar,
+            self._progress(n) as advance,
         ):
             ahead = None
             for start in range(0, n, size):
@@ -216,14 +218,23 @@ class _Gathering:
                     ahead = helper.submit(self._find, start + size)
                 missing = self._gather(rows, keys, addresses)
                 self.cache._hits += len(rows) - len(missing)
-                bar.update(len(rows) - len(missing))
+                advance(len(rows) - len(missing))
                 waiting = np.concatenate([waiting, rows[missing]])
                 waiting_keys = np.concatenate([waiting_keys, keys[missing]])
                 while len(waiting) >= size or (len(waiting) and rows[-1] == n - 1):
                     self._ask(waiting[:size], waiting_keys[:size])
-                    bar.update(len(waiting[:size]))
+                    advance(len(waiting[:size]))
                     waiting, waiting_keys = waiting[size:], waiting_keys[size:]
         return TeacherOutputs(**self.arrays)
+
+    @contextmanager
+    def _progress(self, n: int) -> Iterator[Callable[[int], Any]]:
+        if not self.cache.verbose:
+            # Not even a disabled bar: it takes a lock that a killed forked process would keep.
+            yield lambda rows: None
+            return
+        with tqdm(total=n, desc="teacher") as bar:
+            yield bar.update
 
     def _find(self, start: int) -> tuple[NDArray, NDArray]:
         """Keys of a batch of rows, and where their records lie."""

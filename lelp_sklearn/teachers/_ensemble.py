@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from copy import copy
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
-from sklearn.base import ClassifierMixin, MetaEstimatorMixin, TransformerMixin, clone
-from sklearn.exceptions import NotFittedError
-from sklearn.utils import assert_all_finite, get_tags
-
-# Private, but the one way to parameters by name that scikit-learn has.
-from sklearn.utils.metaestimators import _BaseComposition, available_if
+from sklearn.base import ClassifierMixin, TransformerMixin, clone
+from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
     column_or_1d,
-    has_fit_parameter,
 )
 
 from lelp_sklearn._compat import (
@@ -29,7 +23,6 @@ from lelp_sklearn._compat import (
     StrOptions,
     check_feature_names_in,
     check_sample_weight,
-    clone_parameters,
     fit_context,
 )
 from lelp_sklearn.outputs import TeacherOutputs
@@ -40,12 +33,14 @@ from lelp_sklearn.teachers._combining import (
     entropy_weights,
     mean_logits,
 )
+from lelp_sklearn.teachers._dispatch import as_teacher, fitted_teacher
+from lelp_sklearn.teachers._named import NamedTeachers
 from lelp_sklearn.teachers._out_of_fold import given, out_of_fold_proba
 from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
-from lelp_sklearn.teachers._sklearn import is_fitted
+from lelp_sklearn.teachers._sklearn import takes_weight
 
 
-class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _BaseComposition):
+class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
     r"""Several teachers as one.
 
     With :math:`p_m` the probabilities of teacher m of M, :math:`H_m` their entropy in a row and
@@ -113,8 +108,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
 
     References
     ----------
-    Zhang, Chen and Wang (2022), Confidence-Aware Multi-Teacher Knowledge Distillation, ICASSP,
-    equations 3 and 4.
+    Zhang, Chen and Wang (2022), Confidence-Aware Multi-Teacher Knowledge Distillation, ICASSP.
 
     Kwon, Na, Lee and Kim (2020), Adaptive Knowledge Distillation Based on Entropy, ICASSP.
 
@@ -124,7 +118,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
     >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     >>> from sklearn.linear_model import LogisticRegression
     >>> from lelp_sklearn.teachers import as_teacher
-    >>> from lelp_sklearn.teachers._ensemble import TeacherEnsemble
+    >>> from lelp_sklearn import TeacherEnsemble
     >>> X, y = load_iris(return_X_y=True)
     >>> teachers = [
     ...     ("lda", LinearDiscriminantAnalysis()),
@@ -162,34 +156,6 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         self.cv = cv
         self.n_components = n_components
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters, with ``deep`` also the teachers by name and theirs as ``name__parameter``.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the teachers.
-
-        Returns
-        -------
-        params : dict
-        """
-        return self._get_params("teachers", deep=deep)
-
-    def set_params(self, **params: Any) -> TeacherEnsemble:
-        """Set parameters, teachers by name, or theirs as ``name__parameter``.
-
-        Parameters
-        ----------
-        **params : dict
-            As in :meth:`get_params`.
-
-        Returns
-        -------
-        self
-        """
-        return self._set_params("teachers", **params)
-
     # Teachers are validated when they are fitted, prefit ones not at all.
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -204,29 +170,43 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         y : array-like of shape (n_rows,)
             Labels. Prefit teachers need them for ``combine="log_loss"`` only.
         sample_weight : array-like of shape (n_rows,), optional
-            Weights, for log-losses, embeddings, and teachers whose fit takes ``sample_weight``
-            (a Pipeline does within :func:`as_teacher`); other teachers are fitted without.
+            Weights, for log-losses, embeddings, and teachers whose fit takes ``sample_weight``;
+            other teachers are fitted without.
 
         Returns
         -------
         self
         """
+        for name in ("weights_", "log_loss_", "n_features_in_", "feature_names_in_"):
+            if name in vars(self):  # of an earlier fit; not every one sets them
+                delattr(self, name)
         self._check_teachers()
         labels = self._check_labels(X, y)
         weight = sample_weight
         if weight is not None:
             weight = check_sample_weight(weight, X, ensure_non_negative=True)
         if self.prefit:
-            self.teachers_ = [teacher for _, teacher in self.teachers]
+            self.teachers_ = [fitted_teacher(teacher, X) for _, teacher in self.teachers]
             classes = np.unique(np.asarray(self.teachers_[0].classes_))
         else:
-            self.teachers_ = [_fit(teacher, X, labels, weight) for _, teacher in self.teachers]
-            classes = np.unique(labels)
+            fresh = [clone(as_teacher(teacher)) for _, teacher in self.teachers]
+            self.teachers_ = [
+                teacher.fit(X, labels, **given(sample_weight=_taken(teacher, weight)))
+                for teacher in fresh
+            ]
+            classes = np.unique(np.asarray(labels))
         self._check_classes(classes, labels)
         self.classes_ = classes
         for name in ("n_features_in_", "feature_names_in_"):
-            _copy_first(self.teachers_, self, name)
-        self._fit_weights_and_blocks(X, labels, weight)
+            seen = [getattr(t, name) for t in self.teachers_ if hasattr(t, name)]
+            if seen:
+                setattr(self, name, seen[0])
+        losses = self._meet_rows(X, labels, weight)
+        if self.combine == "log_loss":
+            self.log_loss_ = np.array(losses)
+            self.weights_ = softmax(-self.log_loss_)
+        elif self.combine.startswith("mean"):
+            self.weights_ = np.full(len(self.teachers_), 1 / len(self.teachers_))
         return self
 
     def predict(self, X: Any) -> NDArray:
@@ -252,10 +232,8 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         X : array-like of n_rows rows
             Rows.
         y : array-like of shape (n_rows,), optional
-            Labels, which only ``combine="ca_mkd"`` reads. Where they are not given, as by anything
-            that takes the ensemble for a classifier, DistilledClassifier included, it takes the
-            most probable class by the mean probability for the label. For the published method
-            call this with y and pass the result to a student's fit as ``teacher_proba``.
+            Labels, which only ``combine="ca_mkd"`` reads; DistilledClassifier gives them where it
+            has them. In their place the most probable class by the mean probability will do.
 
         Returns
         -------
@@ -294,7 +272,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         """
         check_is_fitted(self)
         pairs = zip(self.teachers_, self._blocks, strict=True)
-        return np.hstack([block.transform(_embed(t, X)) for t, block in pairs if block is not None])
+        return self._side_by_side([(b, t.transform(X)) for t, b in pairs if b is not None])
 
     def outputs(self, X: Any, y: ArrayLike | None = None) -> TeacherOutputs:
         """Probabilities and embeddings, each teacher asked once.
@@ -313,13 +291,13 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         check_is_fitted(self)
         answers = [teacher_outputs(teacher, X, self.classes_) for teacher in self.teachers_]
         proba = self._combined(_stack([answer.proba for answer in answers]), y)
-        if self._lacks_embeddings():
-            return TeacherOutputs(proba)
-        embeddings = [answer.embeddings for answer in answers]
-        pairs = zip(self._blocks, embeddings, strict=True)
-        return TeacherOutputs(
-            proba, np.hstack([block.transform(H) for block, H in pairs if block is not None])
-        )
+        pairs = [(b, a.embeddings) for b, a in zip(self._blocks, answers, strict=True) if b]
+        return TeacherOutputs(proba, self._side_by_side(pairs) if pairs else None)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the answer about a row depends on its label, where that is given."""
+        return self.combine == "ca_mkd"
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
         """Names of the columns of transform: ``<teacher>_<column>``.
@@ -339,31 +317,6 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         pairs = zip(self.teachers, widths, strict=True)
         names = [f"{name}_{i}" for (name, _), width in pairs for i in range(width)]
         return np.array(names, dtype=object)
-
-    def _check_teachers(self) -> None:
-        pairs = [isinstance(item, tuple) and len(item) == 2 for item in self.teachers]
-        if not pairs or not all(pairs):
-            raise ValueError(
-                f"teachers is {self.teachers!r}; expected at least one pair of name and teacher: "
-                "[('forest', RandomForestClassifier()), ...]."
-            )
-        self._validate_names([name for name, _ in self.teachers])
-        for name, teacher in self.teachers:
-            if not hasattr(teacher, "predict_proba"):
-                raise TypeError(
-                    f"teacher {name!r}, a {type(teacher).__name__}, has no predict_proba: wrap it "
-                    "in as_teacher, or in scikit-learn's CalibratedClassifierCV."
-                )
-            if self.prefit and not is_fitted(teacher):
-                raise NotFittedError(
-                    f"teacher {name!r} is not fitted and prefit=True: fit it first, or set "
-                    "prefit=False to have a clone of it fitted here."
-                )
-            if self.prefit and not hasattr(teacher, "classes_"):
-                raise TypeError(
-                    f"teacher {name!r}, a {type(teacher).__name__}, has no classes_, which names "
-                    "the columns of predict_proba: set it to their labels."
-                )
 
     def _check_labels(self, X: Any, y: ArrayLike | None) -> NDArray | None:
         if y is None:
@@ -392,37 +345,28 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
         if labels is not None:
             _numbers(labels, classes, len(labels))
 
-    def _fit_weights_and_blocks(self, X: Any, y: NDArray | None, weight: NDArray | None) -> None:
-        n_teachers = len(self.teachers_)
-        self.weights_ = np.full(n_teachers, 1 / n_teachers)
-        losses, self._blocks = [], []
-        self._sparse = []
-        pairs = zip(self.teachers, self.teachers_, strict=True)
-        for (name, unfitted), teacher in pairs:
-            outputs = teacher_outputs(teacher, X, self.classes_)
+    def _meet_rows(self, X: Any, y: NDArray | None, weight: NDArray | None) -> list[float]:
+        """Learn the blocks of embeddings; returns the held-out log-losses, where wanted."""
+        losses: list[float] = []
+        self._blocks: list[StandardBlock | None] = []
+        for (name, _), teacher in zip(self.teachers, self.teachers_, strict=True):
+            answer = teacher_outputs(teacher, X, self.classes_)
             block = None
-            if outputs.embeddings is not None and outputs.embeddings.ndim != 2:
-                self._sparse.append(name)  # what numpy makes of a sparse matrix
-            elif outputs.embeddings is not None:
-                H = check_array(outputs.embeddings, input_name=f"embeddings of teacher {name!r}")
+            if answer.embeddings is not None:
+                H = check_array(answer.embeddings, input_name=f"embeddings of teacher {name!r}")
                 block = StandardBlock.fit(H, weight, self.n_components)
             self._blocks.append(block)
             if self.combine == "log_loss":
                 assert y is not None
-                held_out = outputs.proba
-                if not self.prefit:
-                    held_out = self._out_of_fold(unfitted, X, y, weight)
-                rows = cross_entropy(held_out, np.searchsorted(self.classes_, y))
-                losses.append(np.average(rows, weights=weight))
-        if self.combine == "log_loss":
-            self.log_loss_ = np.array(losses)
-            self.weights_ = softmax(-self.log_loss_)
-        elif self.combine in ("entropy", "ca_mkd"):
-            del self.weights_
+                assert answer.proba is not None
+                proba = answer.proba if self.prefit else self._out_of_fold(name, X, y, weight)
+                rows = cross_entropy(proba, np.searchsorted(self.classes_, y))
+                losses.append(float(np.average(rows, weights=weight)))
+        return losses
 
-    def _out_of_fold(self, teacher: Any, X: Any, y: NDArray, weight: NDArray | None) -> NDArray:
-        if not has_fit_parameter(teacher, "sample_weight"):
-            weight = None
+    def _out_of_fold(self, name: str, X: Any, y: NDArray, weight: NDArray | None) -> NDArray:
+        teacher, (X,) = as_teacher(dict(self.teachers)[name]), indexable(X)
+        weight = _taken(teacher, weight)
         return out_of_fold_proba(teacher, X, y, self.classes_, self.cv, weight, _ask_fold)[0]
 
     def _probas(self, X: Any) -> NDArray:
@@ -454,80 +398,27 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, MetaEstimatorMixin, _Ba
             return ca_mkd_weights(probas, _numbers(y, self.classes_, probas.shape[1]))
         return np.repeat(self.weights_[:, None], probas.shape[1], axis=1)
 
-    def _lacks_embeddings(self) -> str:
-        """Why there are no embeddings; nothing if there are."""
-        if hasattr(self, "_blocks"):
-            found = [block is not None for block in self._blocks]
-        else:
-            found = [hasattr(t, "transform") or hasattr(t, "outputs") for _, t in self.teachers]
-        if getattr(self, "_sparse", None):
-            return (
-                f"teachers {self._sparse} give sparse embeddings, which cannot be standardised: "
-                "wrap them in as_teacher, which reduces them."
+    def _side_by_side(self, pairs: list[tuple[StandardBlock, Any]]) -> NDArray:
+        if not pairs:
+            raise ValueError(
+                f"none of the teachers {[name for name, _ in self.teachers]} gives embeddings: "
+                "give one of them a method transform(X) -> (n, D)."
             )
-        if not any(found):
-            return (
-                f"none of the teachers {[name for name, _ in self.teachers]} gives embeddings, as "
-                "none has transform: wrap those that should in as_teacher."
-            )
-        return ""
-
-    def __sklearn_clone__(self) -> TeacherEnsemble:
-        if not self.prefit:
-            return clone_parameters(self)
-        # A clone of a fitted teacher would be an unfitted one, and a deep copy may be large.
-        shell = copy(self)
-        shell.teachers = []
-        clone_ = clone_parameters(shell)
-        clone_.teachers = self.teachers
-        return clone_
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        if not isinstance(self.teachers, list) or not all(
-            isinstance(item, tuple) and hasattr(item[-1], "__sklearn_tags__")
-            for item in self.teachers
-        ):
-            return tags
-        inner = [get_tags(teacher) for _, teacher in self.teachers]
-        for name in ("sparse", "allow_nan", "string", "two_d_array", "positive_only"):
-            take = any if name == "positive_only" else all
-            setattr(tags.input_tags, name, take(getattr(t.input_tags, name) for t in inner))
-        return tags
+        return np.hstack([block.transform(np.asarray(H)) for block, H in pairs])
 
 
-def _transforms(ensemble: TeacherEnsemble) -> bool:
-    if problem := ensemble._lacks_embeddings():
-        raise AttributeError(problem)
-    return True
+def _taken(teacher: Any, weight: NDArray | None) -> NDArray | None:
+    """The weights, if the teacher's fit takes any."""
+    return weight if takes_weight(teacher) else None
 
 
-# Not as a decorator: scikit-learn wraps transform for set_output when the class is made, and
-# would lose the condition, by which a student sees that there are no embeddings.
-TeacherEnsemble.transform = available_if(_transforms)(TeacherEnsemble.transform)  # type: ignore[method-assign]
-
-
-def _fit(teacher: Any, X: Any, y: Any, weight: NDArray | None) -> Any:
-    if not has_fit_parameter(teacher, "sample_weight"):
-        weight = None
-    return clone(teacher).fit(X, y, **given(sample_weight=weight))
-
-
-def _ask_fold(teacher: Any, X: Any, classes: NDArray) -> TeacherOutputs:
+def _ask_fold(teacher: Any, X: Any, classes: NDArray, y: Any = None) -> TeacherOutputs:
     """Probabilities alone; 0 for a class that is missing from the fold."""
     columns = {label: c for c, label in enumerate(classes.tolist())}
     proba = np.asarray(teacher.predict_proba(X))
     placed = np.zeros((len(proba), len(classes)))
     placed[:, [columns[label] for label in np.asarray(teacher.classes_).tolist()]] = proba
     return TeacherOutputs(placed)
-
-
-def _embed(teacher: Any, X: Any) -> NDArray:
-    if hasattr(teacher, "transform"):
-        return np.asarray(teacher.transform(X))
-    embeddings = teacher_outputs(teacher, X).embeddings
-    assert embeddings is not None
-    return embeddings
 
 
 def _stack(probas: list[Any]) -> NDArray[np.float64]:
@@ -546,10 +437,3 @@ def _numbers(y: ArrayLike, classes: NDArray, n_rows: int) -> NDArray:
             f"{classes.tolist()}."
         )
     return np.searchsorted(classes, labels)
-
-
-def _copy_first(teachers: list[Any], ensemble: TeacherEnsemble, name: str) -> None:
-    for teacher in teachers:
-        if hasattr(teacher, name):
-            setattr(ensemble, name, getattr(teacher, name))
-            return

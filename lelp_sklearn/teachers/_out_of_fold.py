@@ -13,7 +13,7 @@ from sklearn.model_selection import check_cv
 from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn.outputs import TeacherOutputs
 
-Ask = Callable[[Any, Any, NDArray], TeacherOutputs]
+Ask = Callable[[Any, Any, NDArray, NDArray | None], TeacherOutputs]
 
 
 def out_of_fold_proba(
@@ -44,7 +44,7 @@ def out_of_fold_proba(
     sample_weight : ndarray of shape (n,) or None
         For the teacher's fit.
     ask : callable
-        ``ask(teacher, X, classes)`` gives the outputs.
+        ``ask(teacher, X, classes, y)`` gives the outputs.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def out_of_fold_proba(
     for train, test in check_cv(cv, y, classifier=True).split(np.zeros(len(y)), y):
         weight = None if sample_weight is None else sample_weight[train]
         fold = clone(teacher).fit(safe_indexing(X, train), y[train], **given(sample_weight=weight))
-        total[test] += ask(fold, safe_indexing(X, test), classes).proba
+        total[test] += ask(fold, safe_indexing(X, test), classes, y[test]).proba
         times[test] += 1
         teachers.append(fold)
     if not times.all():
@@ -72,7 +72,8 @@ def out_of_fold_proba(
 
 def mean_proba(teachers: list[Any], X: Any, classes: NDArray, ask: Ask) -> NDArray:
     """Mean probability of several teachers."""
-    return np.mean([np.asarray(ask(teacher, X, classes).proba) for teacher in teachers], axis=0)
+    answers = [ask(teacher, X, classes, None).proba for teacher in teachers]
+    return np.mean(np.array(answers), axis=0)
 
 
 def given(**params: Any) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from scipy import sparse
 from lelp_sklearn.outputs import TeacherOutputs
 
 
-def teacher_outputs(teacher: Any, X: ArrayLike, classes: ArrayLike | None = None) -> TeacherOutputs:
+def teacher_outputs(
+    teacher: Any, X: ArrayLike, classes: ArrayLike | None = None, y: ArrayLike | None = None
+) -> TeacherOutputs:
     """Class probabilities and embeddings of a fitted teacher.
 
     Parameters
@@ -26,6 +28,8 @@ def teacher_outputs(teacher: Any, X: ArrayLike, classes: ArrayLike | None = None
     classes : array-like, optional
         Order of the columns of ``proba``; None is the teacher's own. Columns are matched by label,
         never by position.
+    y : array-like, optional
+        Labels of the rows, for a teacher that says by ``reads_labels`` that it uses them.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def teacher_outputs(teacher: Any, X: ArrayLike, classes: ArrayLike | None = None
             "scikit-learn's CalibratedClassifierCV, or pass teacher_proba to a student's fit."
         )
     if hasattr(teacher, "outputs"):
-        outputs = teacher.outputs(X)
+        labels = (y,) if getattr(teacher, "reads_labels", False) else ()
+        outputs = teacher.outputs(X, *labels)
     else:
         embeddings = teacher.transform(X) if hasattr(teacher, "transform") else None
         if sparse.issparse(embeddings):

@@ -21,7 +21,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
 from lelp_sklearn.teachers._embedders import Embedder, embedder_of
@@ -279,6 +279,15 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
         tags.classifier_tags = inner.classifier_tags
         tags.classifier_tags.multi_label = False
         return tags
+
+
+def takes_weight(estimator: Any) -> bool:
+    """Whether ``sample_weight`` reaches the classifier that an estimator fits."""
+    if isinstance(estimator, SklearnTeacher):
+        return takes_weight(estimator.estimator)
+    if isinstance(estimator, Pipeline):
+        return takes_weight(estimator.steps[-1][1])
+    return has_fit_parameter(estimator, "sample_weight")
 
 
 def is_fitted(estimator: Any) -> bool:
