@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,9 +25,10 @@ from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
 from lelp_sklearn.students._pipelines import fit_student
-from lelp_sklearn.teachers import TeacherCache, as_teacher, fitted_teacher, teacher_outputs
-from lelp_sklearn.teachers._out_of_fold import Ask, given, mean_proba, out_of_fold_proba
-from lelp_sklearn.teachers._sklearn import is_fitted, takes_weight
+from lelp_sklearn.teachers import TeacherCache, as_teacher, fitted_teacher
+from lelp_sklearn.teachers._cache import asker
+from lelp_sklearn.teachers._out_of_fold import given, mean_proba, out_of_fold_proba
+from lelp_sklearn.teachers._sklearn import takes_weight
 
 
 def _student_has(name: str) -> Callable[[Any], bool]:
@@ -254,14 +254,13 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         X_unlabeled: ArrayLike | None,
     ) -> TeacherOutputs:
         """Teacher outputs of the labelled rows, then of the unlabelled; sets ``teacher_``."""
-        ask = self._asker()
+        ask = asker(self.cache)
         if isinstance(self.cv, str):
             everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
             self.teacher_ = fitted_teacher(self.teacher, everything)
             outputs = ask(self.teacher_, X, classes, y)
         else:
             teacher = clone(as_teacher(self.teacher))
-            _warn_if_trained(teacher)
             weight = weight if takes_weight(teacher) else None
             proba, folds = out_of_fold_proba(teacher, X, y, classes, self.cv, weight, ask)
             if not self.refit_teacher:
@@ -277,34 +276,9 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             return outputs
         return outputs.then(ask(self.teacher_, X_unlabeled, classes, None))
 
-    def _asker(self) -> Ask:
-        if self.cache is None:
-            return teacher_outputs
-        cache = self.cache if isinstance(self.cache, TeacherCache) else TeacherCache(self.cache)
-
-        def ask(teacher: Any, X: Any, classes: NDArray, y: NDArray | None) -> TeacherOutputs:
-            if getattr(teacher, "reads_labels", False):
-                raise ValueError(
-                    f"the answers of {type(teacher).__name__} depend on the rows' labels, and a "
-                    "cache knows rows only: set cache=None."
-                )
-            return cache.outputs(teacher, X, classes)
-
-        return ask
-
     def __sklearn_clone__(self) -> DistilledClassifier:
         # A clone of a fitted teacher would be an unfitted one.
         copy = clone_parameters(self)
         if isinstance(self.cv, str):
             copy.teacher = self.teacher
         return copy
-
-
-def _warn_if_trained(teacher: Any) -> None:
-    if is_fitted(teacher):
-        warnings.warn(
-            f"the teacher {type(teacher).__name__} comes trained and every fold asks the same one, "
-            "so nothing is out of fold: cv='prefit' says so.",
-            UserWarning,
-            stacklevel=5,
-        )

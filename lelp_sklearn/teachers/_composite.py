@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
+from lelp_sklearn._rows import n_rows
 from lelp_sklearn.outputs import PROBA_TOLERANCE
-from lelp_sklearn.teachers._keys import n_rows, row_keys
-from lelp_sklearn.teachers._sklearn import is_fitted
+from lelp_sklearn.teachers._fitting import is_fitted
+from lelp_sklearn.teachers._keys import row_keys
 
 
 class CompositeTeacher(ClassifierMixin, BaseEstimator):

@@ -8,7 +8,8 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNet
 from torch import nn
 
-from lelp_sklearn.teachers._sklearn import SklearnTeacher, is_fitted
+from lelp_sklearn.teachers._fitting import is_fitted
+from lelp_sklearn.teachers._sklearn import SklearnTeacher
 from lelp_sklearn.teachers._skorch import SkorchTeacher
 from lelp_sklearn.teachers._torch import TorchTeacher
 

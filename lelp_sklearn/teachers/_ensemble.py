@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, TransformerMixin, clone
-from sklearn.utils import assert_all_finite, indexable
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import indexable
 from sklearn.utils.validation import (
     check_array,
-    check_consistent_length,
     check_is_fitted,
-    column_or_1d,
 )
 
 from lelp_sklearn._compat import (
@@ -34,7 +31,7 @@ from lelp_sklearn.teachers._combining import (
     mean_logits,
 )
 from lelp_sklearn.teachers._dispatch import as_teacher, fitted_teacher
-from lelp_sklearn.teachers._named import NamedTeachers
+from lelp_sklearn.teachers._named import NamedTeachers, class_numbers
 from lelp_sklearn.teachers._out_of_fold import given, out_of_fold_proba
 from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
 from lelp_sklearn.teachers._sklearn import takes_weight
@@ -318,33 +315,6 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         names = [f"{name}_{i}" for (name, _), width in pairs for i in range(width)]
         return np.array(names, dtype=object)
 
-    def _check_labels(self, X: Any, y: ArrayLike | None) -> NDArray | None:
-        if y is None:
-            if self.prefit and self.combine != "log_loss":
-                return None
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. Only "
-                "prefit teachers do without, and not with combine='log_loss'."
-            )
-        check_consistent_length(X, y)
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        return labels
-
-    def _check_classes(self, classes: NDArray, labels: NDArray | None) -> None:
-        """Teachers agree on the classes, and y holds no others."""
-        who = f"teacher {self.teachers[0][0]!r}" if self.prefit else "y"
-        for (name, _), teacher in zip(self.teachers, self.teachers_, strict=True):
-            known = np.asarray(teacher.classes_).tolist()
-            if set(known) != set(classes.tolist()):
-                raise ValueError(
-                    f"teacher {name!r} knows the classes {known} and {who} "
-                    f"{classes.tolist()}: all must have the same labels, in any order."
-                )
-        if labels is not None:
-            _numbers(labels, classes, len(labels))
-
     def _meet_rows(self, X: Any, y: NDArray | None, weight: NDArray | None) -> list[float]:
         """Learn the blocks of embeddings; returns the held-out log-losses, where wanted."""
         losses: list[float] = []
@@ -395,7 +365,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         if self.combine == "ca_mkd":
             if y is None:
                 return ca_mkd_weights(probas, probas.mean(axis=0).argmax(axis=1))
-            return ca_mkd_weights(probas, _numbers(y, self.classes_, probas.shape[1]))
+            return ca_mkd_weights(probas, class_numbers(y, self.classes_, probas.shape[1]))
         return np.repeat(self.weights_[:, None], probas.shape[1], axis=1)
 
     def _side_by_side(self, pairs: list[tuple[StandardBlock, Any]]) -> NDArray:
@@ -423,17 +393,3 @@ def _ask_fold(teacher: Any, X: Any, classes: NDArray, y: Any = None) -> TeacherO
 
 def _stack(probas: list[Any]) -> NDArray[np.float64]:
     return np.stack(probas).astype(np.float64, copy=False)
-
-
-def _numbers(y: ArrayLike, classes: NDArray, n_rows: int) -> NDArray:
-    """Class numbers of labels."""
-    labels = column_or_1d(y)
-    if len(labels) != n_rows:
-        raise ValueError(f"y has {len(labels)} labels and X has {n_rows} rows: give one a row.")
-    strange = np.setdiff1d(labels, classes)
-    if len(strange):
-        raise ValueError(
-            f"y holds the labels {strange.tolist()}, which the teachers do not know; they know "
-            f"{classes.tolist()}."
-        )
-    return np.searchsorted(classes, labels)

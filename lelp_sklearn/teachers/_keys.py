@@ -58,11 +58,6 @@ def row_keys(X: Any) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
-def n_rows(X: Any) -> int:
-    """Number of rows of anything that :func:`row_keys` takes."""
-    return X.shape[0] if hasattr(X, "shape") else len(X)
-
-
 def take_rows(X: Any, rows: slice | NDArray) -> Any:
     """Some of the rows, in the same kind of container."""
     if hasattr(X, "iloc"):

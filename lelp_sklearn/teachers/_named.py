@@ -5,12 +5,16 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import get_tags
+from sklearn.utils import assert_all_finite, get_tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from lelp_sklearn._compat import BaseComposition, clone_parameters
-from lelp_sklearn.teachers._sklearn import is_fitted
+from lelp_sklearn.teachers._fitting import is_fitted
 
 
 class NamedTeachers(MetaEstimatorMixin, BaseComposition):
@@ -18,6 +22,8 @@ class NamedTeachers(MetaEstimatorMixin, BaseComposition):
 
     teachers: list[tuple[str, Any]]
     prefit: bool
+    combine: str
+    teachers_: list[Any]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with ``deep`` also the teachers by name and theirs as ``name__parameter``.
@@ -72,6 +78,33 @@ class NamedTeachers(MetaEstimatorMixin, BaseComposition):
                     "the columns of predict_proba: set it to their labels."
                 )
 
+    def _check_labels(self, X: Any, y: ArrayLike | None) -> NDArray | None:
+        if y is None:
+            if self.prefit and self.combine != "log_loss":
+                return None
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. Only "
+                "prefit teachers do without, and not with combine='log_loss'."
+            )
+        check_consistent_length(X, y)
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+        return labels
+
+    def _check_classes(self, classes: NDArray, labels: NDArray | None) -> None:
+        """Teachers agree on the classes, and y holds no others."""
+        who = f"teacher {self.teachers[0][0]!r}" if self.prefit else "y"
+        for (name, _), teacher in zip(self.teachers, self.teachers_, strict=True):
+            known = np.asarray(teacher.classes_).tolist()
+            if set(known) != set(classes.tolist()):
+                raise ValueError(
+                    f"teacher {name!r} knows the classes {known} and {who} "
+                    f"{classes.tolist()}: all must have the same labels, in any order."
+                )
+        if labels is not None:
+            class_numbers(labels, classes, len(labels))
+
     def __sklearn_clone__(self) -> Any:
         if not self.prefit:
             return clone_parameters(self)
@@ -94,3 +127,17 @@ class NamedTeachers(MetaEstimatorMixin, BaseComposition):
             take = any if name == "positive_only" else all
             setattr(tags.input_tags, name, take(getattr(t.input_tags, name) for t in inner))
         return tags
+
+
+def class_numbers(y: ArrayLike, classes: NDArray, n_rows: int) -> NDArray:
+    """Class numbers of labels."""
+    labels = column_or_1d(y)
+    if len(labels) != n_rows:
+        raise ValueError(f"y has {len(labels)} labels and X has {n_rows} rows: give one a row.")
+    strange = np.setdiff1d(labels, classes)
+    if len(strange):
+        raise ValueError(
+            f"y holds the labels {strange.tolist()}, which the teachers do not know; they know "
+            f"{classes.tolist()}."
+        )
+    return np.searchsorted(classes, labels)

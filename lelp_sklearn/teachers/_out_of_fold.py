@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.model_selection import check_cv
 
 from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.teachers._fitting import is_fitted
 
 Ask = Callable[[Any, Any, NDArray, NDArray | None], TeacherOutputs]
 
@@ -52,6 +54,13 @@ def out_of_fold_proba(
     teachers : list of estimator
         One a fold.
     """
+    if is_fitted(clone(teacher)):
+        warnings.warn(
+            f"the teacher {type(teacher).__name__} comes trained and every fold asks the same one, "
+            "so nothing is out of fold: cv='prefit' says so.",
+            UserWarning,
+            stacklevel=6,
+        )
     total = np.zeros((len(y), len(classes)))
     times = np.zeros(len(y))
     teachers = []

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -21,10 +20,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
 from lelp_sklearn.teachers._embedders import Embedder, embedder_of
+from lelp_sklearn.teachers._fitting import first_row, is_fitted, weight_prefix
 from lelp_sklearn.teachers._trees import LeafReducer, truncated_svd
 
 
@@ -144,7 +144,7 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
         self
         """
         if sample_weight is not None:
-            fit_params[f"{_weight_prefix(self.estimator)}sample_weight"] = sample_weight
+            fit_params[f"{weight_prefix(self.estimator)}sample_weight"] = sample_weight
         self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         return self._fit_reducer(X)
 
@@ -249,7 +249,7 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
         embedder = embedder_of(self._fitted())
         self.reducer_ = None
         # An embedding that needs no reduction is not computed; its first row tells.
-        if not embedder.leaves and not self._needs_reducer(embedder, embedder.embed(_head(X))):
+        if not embedder.leaves and not self._needs_reducer(embedder, embedder.embed(first_row(X))):
             return self
         rows = embedder.embed(X)
         if embedder.leaves:
@@ -288,32 +288,3 @@ def takes_weight(estimator: Any) -> bool:
     if isinstance(estimator, Pipeline):
         return takes_weight(estimator.steps[-1][1])
     return has_fit_parameter(estimator, "sample_weight")
-
-
-def is_fitted(estimator: Any) -> bool:
-    """Whether an estimator was fitted; what cannot be fitted always is."""
-    if not hasattr(estimator, "fit"):
-        return True
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
-
-
-def _weight_prefix(estimator: Any) -> str:
-    """Of fit parameters for the last step of a Pipeline, which takes none of its own."""
-    prefix = ""
-    while isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
-        name, estimator = estimator.steps[-1]
-        prefix += f"{name}__"
-    return prefix
-
-
-def _head(X: Any) -> Any:
-    """One row, of whatever X is made of."""
-    if hasattr(X, "iloc"):
-        return X.iloc[:1]
-    if sparse.issparse(X):
-        return X.tocsr()[:1]
-    return X[:1] if hasattr(X, "__getitem__") else np.asarray(X)[:1]

@@ -9,69 +9,34 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
-import sys
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
-from hashlib import blake2b
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
-Field = tuple[str, str, tuple[int, ...]]  # name, dtype and shape of a row's values
+from lelp_sklearn.teachers._records import (
+    Field,
+    checksums,
+    find_addresses,
+    index_keys,
+    mixed,
+    record_dtype,
+)
 
-FORMAT = 1
-_APPLICATION = 0x4C454C50  # "LELP", in the header of the database
 _SEGMENT_BYTES = 256 * 2**20
 _INDEX_BYTES = 32  # of a record in the database, about
-_MAPS = 64  # segments held open
 _SLOT_BITS = 32  # an address is a segment and a slot
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE spaces (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, layout TEXT NOT NULL);
 CREATE TABLE segments (id INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL,
     record_bytes INTEGER NOT NULL, records INTEGER NOT NULL);
 CREATE TABLE records (key INTEGER PRIMARY KEY, address INTEGER NOT NULL);
 """
-_FIND = """SELECT group_concat(ifnull(records.address, -1)) FROM json_each(?) AS wanted
-    LEFT JOIN records ON records.key = wanted.value"""
-
-
-def record_dtype(layout: list[Field]) -> np.dtype:
-    """A key, a checksum and the fields, padded to whole 8-byte words."""
-    fields = [("key", "<u8", (2,)), ("check", "<u8", ()), *layout]
-    sizes = [np.dtype((kind, tuple(shape))).itemsize for _, kind, shape in fields]
-    offsets = np.cumsum([0, *sizes])
-    return np.dtype(
-        {
-            "names": [name for name, _, _ in fields],
-            "formats": [(kind, tuple(shape)) for _, kind, shape in fields],
-            "offsets": offsets[:-1].tolist(),
-            "itemsize": int(-(-offsets[-1] // 8) * 8),
-        }
-    )
-
-
-def checksums(records: NDArray) -> NDArray[np.uint64]:
-    """Multilinear hash of each record but for its checksum (Lemire and Kaser, 2014)."""
-    words = records.view(np.uint32).reshape(len(records), records.itemsize // 4)
-    weights = _weights(words.shape[1])
-    # In blocks that stay in the processor's cache, as 32-bit words become 64-bit ones.
-    blocks = [words[i : i + 64].astype(np.uint64) @ weights for i in range(0, len(words), 64)]
-    return np.concatenate(blocks) if blocks else np.empty(0, np.uint64)
-
-
-@lru_cache
-def _weights(n_words: int) -> NDArray[np.uint64]:
-    weights = np.random.default_rng(FORMAT).integers(0, 2**64 - 1, n_words, np.uint64)
-    weights[4:6] = 0  # the checksum's own place
-    return weights
 
 
 class Store(ABC):
@@ -100,7 +65,7 @@ class Store(ABC):
     def find(self, space: str, keys: NDArray) -> NDArray[np.int64]:
         """Where the records of some keys lie, -1 where there is none."""
         with self._database() as db:
-            return _find(db, _mixed(keys, space))
+            return find_addresses(db, mixed(keys, space))
 
     def read(
         self, space: str, layout: list[Field], keys: NDArray, addresses: NDArray
@@ -130,7 +95,7 @@ class Store(ABC):
         if damaged := np.count_nonzero(checksums(records) != records["check"]):
             raise self._damaged(f"{damaged} of its records fail their checksum")
         # The database knows half of a key, the record the whole: another's is never returned.
-        same = (records["key"] == _mixed(keys[there], space)).all(axis=1)
+        same = (records["key"] == mixed(keys[there], space)).all(axis=1)
         return (there, records) if same.all() else (there[same], records[same])
 
     def write(
@@ -139,7 +104,7 @@ class Store(ABC):
         """Add records, all of them or, if this process dies, none; returns them."""
         dtype = record_dtype(layout)
         written = records = np.zeros(len(keys), dtype)
-        records["key"] = _mixed(keys, space)
+        records["key"] = mixed(keys, space)
         for name, kind, _ in layout:
             with np.errstate(over="ignore"):
                 records[name] = values[name]
@@ -166,7 +131,7 @@ class Store(ABC):
                 part, records = records[:room], records[room:]
                 self._append(segment, n, part)
                 addresses = (segment << _SLOT_BITS) + np.arange(n, n + len(part))
-                pairs = zip(_index_keys(part["key"]).tolist(), addresses.tolist(), strict=True)
+                pairs = zip(index_keys(part["key"]).tolist(), addresses.tolist(), strict=True)
                 db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", pairs)
                 db.execute("UPDATE segments SET records = ? WHERE id = ?", (n + len(part), segment))
         self._remove(dropped)
@@ -300,7 +265,7 @@ class MemoryStore(Store):
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        db.executescript(_SCHEMA)
+        db.executescript(SCHEMA)
         return db
 
     def _reset(self) -> None:
@@ -329,131 +294,6 @@ class MemoryStore(Store):
         return ValueError(f"the teacher cache in memory was overwritten: {what}.")
 
 
-class DiskStore(Store):
-    """A folder: ``index.sqlite``, one file a segment, and one lock a space."""
-
-    def __init__(self, path: Path, max_bytes: int | None):
-        super().__init__(max_bytes)
-        self.path = path
-        self._index = path / "index.sqlite"
-
-    def lock(self, space: str) -> AbstractContextManager:
-        """A lock of the operating system, which a dead process cannot keep."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return file_lock(self.path / f"{blake2b(space.encode(), digest_size=8).hexdigest()}.lock")
-
-    def _connect(self) -> sqlite3.Connection:
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(
-                f"{self.path} is a file: a teacher cache is a folder. Give another path."
-            )
-        self.path.mkdir(parents=True, exist_ok=True)
-        with file_lock(self.path / "open.lock"):  # one process creates it
-            db = sqlite3.connect(
-                self._index, timeout=300, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._check_format(db)
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-                db.execute(f"PRAGMA mmap_size = {2**30}")
-            except BaseException:
-                db.close()
-                raise
-        return db
-
-    def _check_format(self, db: sqlite3.Connection) -> None:
-        if self._format(db) == (0, 0, 0):
-            if any(self._files()):
-                raise self._damaged("it is empty, and there are segments beside it")
-            db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-            db.execute("COMMIT")
-        application, version, _ = self._format(db)
-        if application != _APPLICATION:
-            raise ValueError(
-                f"{self._index} is an SQLite database, but not a teacher cache. Give another path."
-            )
-        if version != FORMAT:
-            raise ValueError(
-                f"{self._index} has format {version} and this lelp_sklearn reads format {FORMAT}. "
-                "Delete the folder, or give another path."
-            )
-
-    @staticmethod
-    def _format(db: sqlite3.Connection) -> tuple[int, int, int]:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (n_tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return application, version, n_tables
-
-    def _reset(self) -> None:
-        super()._reset()
-        self._maps: OrderedDict[int, NDArray] = OrderedDict()
-
-    def _file(self, segment: int) -> Path:
-        return self.path / f"{segment:06d}.rows"
-
-    def _files(self) -> Iterator[Path]:
-        return (f for f in self.path.iterdir() if re.fullmatch(r"\d{6,}\.rows", f.name))
-
-    def _segment(self, segment: int, n_records: int, record_bytes: int) -> NDArray | None:
-        file = self._file(segment)
-        try:
-            size = file.stat().st_size
-        except FileNotFoundError:
-            return None
-        if size < n_records * record_bytes:
-            raise self._damaged(
-                f"{file.name} has {size} bytes and {n_records * record_bytes} were written"
-            )
-        mapped = self._maps.pop(segment, None)
-        if mapped is None or len(mapped) < n_records:
-            shape = (size // record_bytes, record_bytes)
-            mapped = np.asarray(np.memmap(file, np.uint8, "r", shape=shape))
-        self._maps[segment] = mapped
-        if len(self._maps) > _MAPS:
-            self._maps.popitem(last=False)
-        return mapped
-
-    def _append(self, segment: int, n: int, records: NDArray) -> None:
-        file, end = self._file(segment), n * records.dtype.itemsize
-        if n == 0:
-            self._sweep()
-        elif not file.exists() or file.stat().st_size < end:
-            raise self._damaged(f"{file.name} is missing or shorter than the {end} bytes written")
-        with open(file, "r+b" if n else "wb", buffering=0) as f:
-            # Beyond the end may lie what a process wrote that died before it was committed.
-            f.seek(end)
-            left = records.view(np.uint8).data
-            while left:
-                left = left[f.write(left) :]
-            getattr(os, "fdatasync", os.fsync)(f.fileno())
-
-    def _sweep(self) -> None:
-        """Delete segments that the database no longer knows, left by a process that died."""
-        assert self._connection is not None
-        known = {self._file(s).name for (s,) in self._connection.execute("SELECT id FROM segments")}
-        for file in list(self._files()):
-            if file.name not in known:
-                _unlink(file)
-
-    def _remove(self, segments: list[int]) -> None:
-        for segment in segments:
-            self._maps.pop(segment, None)
-            _unlink(self._file(segment))
-
-    def _damaged(self, what: str) -> ValueError:
-        return ValueError(
-            f"the teacher cache {self._index} is damaged, or not a teacher cache: {what}. Nothing "
-            f"was read from it. Delete the folder {self.path} to have the teacher asked again, or "
-            "give another path."
-        )
-
-
 _STORES: weakref.WeakSet[Store] = weakref.WeakSet()
 _INHERITED: list[sqlite3.Connection] = []  # connections of a parent process
 
@@ -465,55 +305,6 @@ def _reset_stores() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_stores)
-
-
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Lock a file between processes and threads; the system frees it if its holder dies."""
-    with open(path, "ab") as f:
-        if sys.platform == "win32":
-            import msvcrt
-
-            f.seek(0)
-            while True:
-                with suppress(OSError):  # raised after ten seconds of waiting
-                    msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-            try:
-                yield
-            finally:
-                f.seek(0)
-                msvcrt.locking(f.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(f, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(f, fcntl.LOCK_UN)
-
-
-def _unlink(file: Path) -> None:
-    with suppress(PermissionError):  # Windows: another process reads it; a later sweep takes it
-        file.unlink(missing_ok=True)
-
-
-def _mixed(keys: NDArray, space: str) -> NDArray:
-    """Keys of a space's own, so that all spaces share one table."""
-    return keys ^ np.frombuffer(blake2b(space.encode(), digest_size=16).digest(), np.uint64)
-
-
-def _index_keys(keys: NDArray) -> NDArray[np.int64]:
-    return np.ascontiguousarray(keys[:, 0]).view(np.int64)
-
-
-def _find(db: sqlite3.Connection, keys: NDArray) -> NDArray[np.int64]:
-    """Addresses, -1 where there is none: one statement for all keys is the quickest."""
-    if len(keys) == 0:
-        return np.empty(0, np.int64)
-    (text,) = db.execute(_FIND, (str(_index_keys(keys).tolist()),)).fetchone()
-    return np.array(text.split(","), np.int64)
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -16,8 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._embedders import linear_coef
+from lelp_sklearn.teachers._fitting import is_fitted
 from lelp_sklearn.teachers._hooks import autocast, evaluating
-from lelp_sklearn.teachers._sklearn import is_fitted
 
 
 class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):

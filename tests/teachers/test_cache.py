@@ -27,8 +27,8 @@ from sklearn.pipeline import make_pipeline
 
 from lelp_sklearn import teacher_outputs
 from lelp_sklearn.outputs import TeacherOutputs
-from lelp_sklearn.teachers import _cache
-from lelp_sklearn.teachers._cache import TeacherCache
+from lelp_sklearn.teachers import TeacherCache, _gathering
+from lelp_sklearn.teachers._fingerprint import fingerprint
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 WIDTH = 8
@@ -110,8 +110,10 @@ def test_duplicates_among_new_rows_are_asked_for_once(cache, teacher):
 def test_the_teacher_gets_full_batches(cache, teacher, monkeypatch):
     check(cache, teacher, rows(200)[::2])
     sizes = []
-    ask = _cache.teacher_outputs
-    monkeypatch.setattr(_cache, "teacher_outputs", lambda t, X: sizes.append(len(X)) or ask(t, X))
+    ask = _gathering.teacher_outputs
+    monkeypatch.setattr(
+        _gathering, "teacher_outputs", lambda t, X: sizes.append(len(X)) or ask(t, X)
+    )
     check(cache, teacher, rows(200))
     assert sizes == [16] * 6 + [4]
 
@@ -201,8 +203,8 @@ def test_fields_of_any_shape(cache, teacher, monkeypatch):
     def ask(teacher, X):
         return More(X[:, :2], None, X[:, :6].reshape(-1, 3, 2))
 
-    monkeypatch.setattr(_cache, "teacher_outputs", ask)
-    monkeypatch.setattr(_cache, "TeacherOutputs", More)
+    monkeypatch.setattr(_gathering, "teacher_outputs", ask)
+    monkeypatch.setattr(_gathering, "TeacherOutputs", More)
     for X in (rows(40), rows(40)[::-1]):
         got = cache.outputs(teacher, X)
         assert got.given == ["proba", "attention"]
@@ -213,11 +215,11 @@ def test_fields_of_any_shape(cache, teacher, monkeypatch):
 def test_another_shape_of_the_same_teacher_is_an_error(cache, teacher, monkeypatch):
     check(cache, teacher, rows(5))
     monkeypatch.setattr(
-        _cache, "teacher_outputs", lambda t, X: TeacherOutputs(np.ones((len(X), 5)))
+        _gathering, "teacher_outputs", lambda t, X: TeacherOutputs(np.ones((len(X), 5)))
     )
     with pytest.raises(ValueError, match="must all have the same fields and shapes"):
         cache.outputs(teacher, rows(5, first=9))
-    monkeypatch.setattr(_cache, "teacher_outputs", lambda t, X: TeacherOutputs(np.ones((3, 2))))
+    monkeypatch.setattr(_gathering, "teacher_outputs", lambda t, X: TeacherOutputs(np.ones((3, 2))))
     with pytest.raises(ValueError, match="gave 3 rows of proba for 5 rows of X"):
         cache.outputs(teacher, rows(5, first=9))
     check(cache, teacher, rows(5))
@@ -366,8 +368,8 @@ def test_kill_9_at_any_point(tmp_path, max_bytes):
 def _check_readable(cache, teacher):
     """Compare what can be read without asking the teacher; returns how many rows."""
     X, store = rows(2000), cache._store
-    keys = _cache.row_keys(X)
-    space = f"{_cache.fingerprint(teacher)} float32"
+    keys = _gathering.row_keys(X)
+    space = f"{fingerprint(teacher)} float32"
     layout = store.layout(space)
     if layout is None:
         return 0

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from lelp_sklearn.teachers._keys import n_rows, row_keys, take_rows
+from lelp_sklearn._rows import n_rows
+from lelp_sklearn.teachers._keys import row_keys, take_rows
 
 ROWS = np.array([3, 1, 1, 0])
 

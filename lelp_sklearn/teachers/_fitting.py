@@ -1,0 +1,41 @@
+"""Small questions about estimators and rows that adapters ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn import get_config
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator was fitted; what cannot be fitted always is."""
+    if not hasattr(estimator, "fit"):
+        return True
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+def weight_prefix(estimator: Any) -> str:
+    """Of fit parameters for the last step of a Pipeline, which takes none of its own."""
+    prefix = ""
+    while isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
+        name, estimator = estimator.steps[-1]
+        prefix += f"{name}__"
+    return prefix
+
+
+def first_row(X: Any) -> Any:
+    """One row, of whatever X is made of."""
+    if hasattr(X, "iloc"):
+        return X.iloc[:1]
+    if sparse.issparse(X):
+        return X.tocsr()[:1]
+    return X[:1] if hasattr(X, "__getitem__") else np.asarray(X)[:1]
