@@ -15,6 +15,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,23 +76,23 @@ class Store(ABC):
         Returns
         -------
         there : ndarray of int
-            Which of the keys have one: not those evicted since.
+            Which of the keys have one, segment after segment: not those evicted since.
         records : structured ndarray
             Their records, in this order.
         """
         dtype = record_dtype(layout)
         there = np.flatnonzero(addresses >= 0)
+        there = there[np.argsort(addresses[there] >> _SLOT_BITS, kind="stable")]
         records = np.zeros(len(there), dtype)
         content = records.view(np.uint8).reshape(len(records), dtype.itemsize)
         segments, slots = np.divmod(addresses[there], 1 << _SLOT_BITS)
-        for segment in np.unique(segments).tolist():
-            here = np.flatnonzero(segments == segment)
-            stored = self._segment(segment, int(slots[here].max()) + 1, dtype.itemsize)
-            if stored is None:
-                continue
-            for i in range(0, len(here), 64):  # no second batch in memory
-                part = here[i : i + 64]
-                content[part] = stored.take(slots[part], axis=0)
+        starts = np.flatnonzero(np.diff(segments, prepend=-1))
+        for start, stop in pairwise([*starts, len(there)]):
+            part = slots[start:stop]
+            stored = self._segment(int(segments[start]), int(part.max()) + 1, dtype.itemsize)
+            if stored is not None:
+                # Straight into place: no second batch in memory, and the quickest.
+                stored.take(part, axis=0, out=content[start:stop], mode="clip")
         if damaged := np.count_nonzero(checksums(records) != records["check"]):
             raise self._damaged(f"{damaged} of its records fail their checksum")
         # The database knows half of a key, the record the whole: another's is never returned.
