@@ -24,7 +24,6 @@ exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"/quickstart\.py$",
     "download_all_examples": False,
 }
 suppress_warnings = ["config.cache", "ref.ref"]  # labels of scikit-learn in inherited docstrings
