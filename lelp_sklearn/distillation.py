@@ -162,6 +162,8 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         weight = None if sample_weight is None else np.asarray(sample_weight)
         outputs = self._ask(X, labels, classes, weight, X_unlabeled)
         arrays = {f"teacher_{name}": getattr(outputs, name) for name in outputs.given}
+        if outputs.embeddings is not None:
+            arrays |= given(teacher_coef=getattr(self.teacher_, "teacher_coef_", None))
         if weight is not None:
             arrays["sample_weight"] = weight
         if X_unlabeled is not None:

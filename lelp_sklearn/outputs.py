@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ class TeacherOutputs:
         Class probabilities, columns in the order of the student's ``classes_``.
     embeddings : ndarray of shape (n, D) or None
         Embeddings, any real numbers.
+    coef : ndarray of shape (C, D) or (1, D), or None
+        Weights of the teacher's linear last layer on the embeddings; the same for all rows.
 
     Examples
     --------
@@ -40,21 +42,24 @@ class TeacherOutputs:
 
     proba: NDArray | None = None
     embeddings: NDArray | None = None
+    coef: NDArray | None = None
 
     @property
     def given(self) -> list[str]:
-        """Names of the fields that the teacher gives."""
-        return [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        """Names of the row-aligned fields that the teacher gives."""
+        names = [f.name for f in fields(self) if f.name != "coef"]
+        return [name for name in names if getattr(self, name) is not None]
 
     def take(self, rows: Any) -> TeacherOutputs:
         """The same fields on some of the rows (indices, mask or slice)."""
-        return TeacherOutputs(**{name: getattr(self, name)[rows] for name in self.given})
+        return replace(self, **{name: getattr(self, name)[rows] for name in self.given})
 
     def then(self, other: TeacherOutputs) -> TeacherOutputs:
         """These rows and, after them, another's; of the fields that both give."""
         shared = [name for name in self.given if name in other.given]
         return TeacherOutputs(
-            **{n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in shared}
+            coef=self.coef,
+            **{n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in shared},
         )
 
 

@@ -114,8 +114,8 @@ class LELP(Objective):
             if name.split("__")[-1] == "random_state" and value is None
         }
         projector.set_params(**unseeded)
-        takes_proba = has_fit_parameter(projector, "teacher_proba")
-        extra = {"teacher_proba": teacher.proba} if takes_proba else {}
+        said = {"teacher_proba": teacher.proba, "teacher_coef": teacher.coef}
+        extra = {name: v for name, v in said.items() if has_fit_parameter(projector, name)}
         self.projector_ = projector.fit(teacher.embeddings, classes[y], **extra)
         if not np.array_equal(self.projector_.classes_, classes):
             raise ValueError(

@@ -58,6 +58,7 @@ class BaseStudentClassifier(
         "labeled": True,
         "teacher_proba": True,
         "teacher_embeddings": True,
+        "teacher_coef": True,
     }
     __metadata_request__partial_fit = __metadata_request__fit
 
@@ -75,6 +76,7 @@ class BaseStudentClassifier(
         labeled: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
+        teacher_coef: ArrayLike | None = None,
     ) -> Any:
         """Train on rows and what a teacher says of them.
 
@@ -94,6 +96,10 @@ class BaseStudentClassifier(
             that the teacher was trained on are over-confident.
         teacher_embeddings : array-like of shape (n_rows, D), optional
             The teacher's embeddings.
+        teacher_coef : array-like of shape (n_classes, D) or (1, D), optional
+            Weights of the teacher's linear last layer on its embeddings, for a projector that
+            takes their null space; otherwise it recovers them from ``teacher_proba``, inexactly
+            where those are out of fold.
 
         Returns
         -------
@@ -105,6 +111,7 @@ class BaseStudentClassifier(
             "labeled": labeled,
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
+            "teacher_coef": teacher_coef,
         }
         return self._train(X, y, arrays, self.max_epochs, fresh=not again)
 
@@ -119,6 +126,7 @@ class BaseStudentClassifier(
         labeled: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
+        teacher_coef: ArrayLike | None = None,
     ) -> Any:
         """Train for one epoch on further rows, at the constant learning rate ``lr``.
 
@@ -126,7 +134,7 @@ class BaseStudentClassifier(
 
         Parameters
         ----------
-        X, y, sample_weight, labeled, teacher_proba, teacher_embeddings
+        X, y, sample_weight, labeled, teacher_proba, teacher_embeddings, teacher_coef
             As in :meth:`fit`.
         classes : array-like of shape (n_classes,), optional
             All labels to come; read in the first call. None: those of its rows.
@@ -140,6 +148,7 @@ class BaseStudentClassifier(
             "labeled": labeled,
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
+            "teacher_coef": teacher_coef,
             "classes": classes,
         }
         return self._train(X, y, arrays, 1, fresh=not hasattr(self, "net_"), partial=True)

@@ -53,6 +53,7 @@ def check_training_rows(
     labeled: ArrayLike | None = None,
     teacher_proba: ArrayLike | None = None,
     teacher_embeddings: ArrayLike | None = None,
+    teacher_coef: ArrayLike | None = None,
     reset: bool = True,
 ) -> tuple[TrainingRows, NDArray]:
     """Check a fit's arguments against each other; return the rows of positive weight, and classes.
@@ -83,6 +84,8 @@ def check_training_rows(
             f"positive weight hold only one class, {classes.tolist()}."
         )
     teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, len(inputs), classes)
+    if teacher_coef is not None:
+        teacher = replace(teacher, coef=np.asarray(teacher_coef))
     codes = np.zeros(len(inputs), dtype=np.int64)
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)

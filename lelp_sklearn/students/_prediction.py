@@ -119,6 +119,16 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         return self._forward(X, lambda outputs: outputs.embedding)
 
     @property
+    def teacher_coef_(self) -> NDArray:
+        """Weights of the head on the embeddings (n_classes, width), for a student that teaches.
+
+        Missing where a class has several logits.
+        """
+        if set(self.objective_.n_subclasses_) != {1}:
+            raise AttributeError("the head has several logits a class, so no weights of classes.")
+        return self.net_.module_.head.weight.detach().cpu().numpy()
+
+    @property
     def _n_features_out(self) -> int:
         return self.net_.module_.head.in_features
 

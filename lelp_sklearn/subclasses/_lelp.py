@@ -50,8 +50,8 @@ class LELPProjector(SubclassSplitter):
         directions, each with both signs (S even). "random": random orthonormal ones, a control.
     null_space : bool or "auto", default="auto"
         Whether to remove from the embeddings what the teacher's logits already say: the row space
-        of its centred output weights. They are given to fit as ``teacher_coef``, or recovered from
-        ``teacher_proba`` by least squares. "auto" removes it where either is given and warns
+        of its centred output weights. They are given to fit as ``teacher_coef``, or else recovered
+        from ``teacher_proba`` by least squares. "auto" removes it where either is given and warns
         where neither is; True makes that an error. Needs D >= S + C - 1.
     random_state : int, RandomState or None, default=None
         Seed of the rotations and of random directions.

@@ -26,6 +26,7 @@ def student(**params):
         ({"teacher_proba": ROWS.proba * np.nan}, "teacher_proba contains NaN"),
         ({"teacher_embeddings": None}, "LELP needs teacher_embeddings; got teacher_proba"),
         ({"teacher_proba": None}, "LELP needs teacher_proba; got teacher_embeddings"),
+        ({"teacher_coef": np.ones((2, 3))}, r"teacher_coef has shape \(2, 3\); expected"),
         ({"labeled": np.ones(399, bool)}, r"labeled has shape \(399,\)"),
         ({"labeled": np.ones(400)}, "dtype float64; expected one bool"),
         ({"labeled": np.zeros(400, bool)}, "labeled is False for all rows"),
