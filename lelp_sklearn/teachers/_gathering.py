@@ -125,8 +125,8 @@ class Gathering:
             self.arrays = {
                 name: np.empty((n, *shape), np.float32) for name, _, shape in self.layout
             }
-        # Rows ascend; a run of them is copied faster, and without a copy between, as a slice.
-        run = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
+        # A run of rows is copied faster, and without a copy between, as a slice.
+        run = len(rows) > 0 and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
         to = slice(rows[0], rows[-1] + 1) if run else rows
         for name, array in values.items():
             if name == "proba" and self.order is not None:

@@ -195,13 +195,28 @@ class _ProbaOnly:
         return self.teacher.predict_proba(X)
 
 
+def test_rows_of_many_segments_come_back_in_their_order(cache, teacher):
+    cache._store._segment_bytes = 600  # a few rows a segment, so that a batch reads from several
+    X = rows(300)
+    check(cache, teacher, X)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        check(cache, teacher, X[rng.permutation(300)[:40]])
+    # A batch whose first and last rows are as far apart as it is long, read segment by segment.
+    for start in range(0, 280, 4):
+        order = np.arange(start, start + 16)
+        order[1:-1] = order[1:-1][::-1]
+        check(cache, teacher, X[order])
+    assert cache.info()["misses"] == 300
+
+
 def test_fields_of_any_shape(cache, teacher, monkeypatch):
     @dataclass(frozen=True)
     class More(TeacherOutputs):
         attention: np.ndarray | None = None
 
     def ask(teacher, X):
-        return More(X[:, :2], None, X[:, :6].reshape(-1, 3, 2))
+        return More(X[:, :2], attention=X[:, :6].reshape(-1, 3, 2))
 
     monkeypatch.setattr(_gathering, "teacher_outputs", ask)
     monkeypatch.setattr(_gathering, "TeacherOutputs", More)
