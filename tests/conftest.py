@@ -2,6 +2,8 @@
 
 import os
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before any test imports a hub client
+
 import hypothesis
 import matplotlib
 import torch
