@@ -131,6 +131,20 @@ def test_optimizer_parameters():
     assert isinstance(fit(optimizer=torch.optim.RMSprop).net_.optimizer_, torch.optim.RMSprop)
 
 
+def test_callback_and_iterator_parameters():
+    s = fit(validation_fraction=0.25, callbacks__valid_acc=None, iterator_valid__batch_size=10)
+    assert "valid_acc" not in s.history_[-1]
+    assert s.history_[-1]["valid_batch_count"] == 10
+    in_order = fit(iterator_train__shuffle=False).predict_proba(ROWS.X)
+    assert not np.array_equal(in_order, fit().predict_proba(ROWS.X))
+
+
+def test_widths_of_a_head_on_labels_may_differ_by_class():
+    s = student(objective=CrossEntropy(n_subclasses={0: 1, 1: 3})).fit(ROWS.X, ROWS.y)
+    assert s.objective_.n_subclasses_ == (1, 3)
+    assert s.net_.module_.head.out_features == 4
+
+
 def test_progress_bar(capsys):
     fit(verbose=1)
     bar = capsys.readouterr().err
