@@ -15,9 +15,10 @@ from lelp_sklearn.teachers._disk_store import DiskStore
 from lelp_sklearn.teachers._fingerprint import fingerprint
 from lelp_sklearn.teachers._gathering import DTYPES, Gathering
 from lelp_sklearn.teachers._keys import sliceable
+from lelp_sklearn.teachers._memory_store import MemoryStore
 from lelp_sklearn.teachers._out_of_fold import Ask
 from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
-from lelp_sklearn.teachers._store import MemoryStore, Store
+from lelp_sklearn.teachers._store import Store
 
 
 class TeacherCache:

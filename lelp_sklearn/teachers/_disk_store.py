@@ -50,6 +50,7 @@ class DiskStore(Store):
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = NORMAL")
                 db.execute(f"PRAGMA mmap_size = {2**30}")
+                db.execute("PRAGMA cache_size = -16384")
             except BaseException:
                 db.close()
                 raise

@@ -83,16 +83,21 @@ class Store(ABC):
         dtype = record_dtype(layout)
         there = np.flatnonzero(addresses >= 0)
         there = there[np.argsort(addresses[there] >> _SLOT_BITS, kind="stable")]
-        records = np.zeros(len(there), dtype)
+        records = np.empty(len(there), dtype)
         content = records.view(np.uint8).reshape(len(records), dtype.itemsize)
+        evicted = np.zeros(len(there), bool)
         segments, slots = np.divmod(addresses[there], 1 << _SLOT_BITS)
         starts = np.flatnonzero(np.diff(segments, prepend=-1))
         for start, stop in pairwise([*starts, len(there)]):
             part = slots[start:stop]
             stored = self._segment(int(segments[start]), int(part.max()) + 1, dtype.itemsize)
-            if stored is not None:
+            if stored is None:
+                evicted[start:stop] = True
+            else:
                 # Straight into place: no second batch in memory, and the quickest.
                 stored.take(part, axis=0, out=content[start:stop], mode="clip")
+        if evicted.any():
+            there, records = there[~evicted], records[~evicted]
         if damaged := np.count_nonzero(checksums(records) != records["check"]):
             raise self._damaged(f"{damaged} of its records fail their checksum")
         # The database knows half of a key, the record the whole: another's is never returned.
@@ -252,47 +257,6 @@ class Store(ABC):
 
     @abstractmethod
     def _damaged(self, what: str) -> ValueError: ...
-
-
-class MemoryStore(Store):
-    """Of this process; shared by its threads."""
-
-    def __init__(self, max_bytes: int | None):
-        super().__init__(max_bytes)
-
-    def lock(self, space: str) -> AbstractContextManager:
-        """One lock for all spaces."""
-        return self._filling
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        db.executescript(SCHEMA)
-        return db
-
-    def _reset(self) -> None:
-        super()._reset()
-        self._parts: dict[int, NDArray] = {}
-        self._filling = threading.RLock()
-
-    def _segment(self, segment: int, n_records: int, record_bytes: int) -> NDArray | None:
-        return self._parts.get(segment)
-
-    def _append(self, segment: int, n: int, records: NDArray) -> None:
-        size = records.dtype.itemsize
-        part = self._parts.get(segment)
-        if part is None or len(part) < n + len(records):
-            # Doubled, so that a row is moved but a few times.
-            grown = np.empty((max(n + len(records), 2 * n), size), np.uint8)
-            grown[:n] = 0 if part is None else part[:n]
-            self._parts[segment] = part = grown
-        part[n : n + len(records)] = records.view(np.uint8).reshape(-1, size)
-
-    def _remove(self, segments: list[int]) -> None:
-        for segment in segments:
-            self._parts.pop(segment, None)
-
-    def _damaged(self, what: str) -> ValueError:
-        return ValueError(f"the teacher cache in memory was overwritten: {what}.")
 
 
 _STORES: weakref.WeakSet[Store] = weakref.WeakSet()
