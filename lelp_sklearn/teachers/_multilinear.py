@@ -1,7 +1,6 @@
-"""A hash of rows of equal width, many at once: Lemire and Kaser (2014), "Strongly universal string
-hashing is fast", equation 1, with a generator's words as the coefficients.
+"""A hash of rows of equal width, many at once.
 
-It is not made to withstand someone who seeks collisions; who may write into a cache may write
+Lemire and Kaser (2014), "Strongly universal string hashing is fast", section 2: MULTILINEAR. It is not made to withstand someone who seeks collisions; who may write into a cache may write
 anything there.
 """
 

@@ -48,7 +48,7 @@ def index_keys(keys: NDArray) -> NDArray[np.int64]:
 
 
 def find_addresses(db: sqlite3.Connection, keys: NDArray) -> NDArray[np.int64]:
-    """Addresses, -1 where there is none: one statement for all keys, in their order, is quickest."""
+    """Addresses, -1 where there is none. Quickest: one statement, its keys in order."""
     if len(keys) == 0:
         return np.empty(0, np.int64)
     wanted = index_keys(keys)
