@@ -1,11 +1,14 @@
-"""torch's devices, threads and random numbers, used without leaving a trace."""
+"""torch's devices, threads, random numbers and memory, used without leaving a trace."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 
 def resolve_device(device: str) -> torch.device:
@@ -48,3 +51,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+def as_tensor(values: NDArray | Tensor) -> Tensor:
+    """A tensor on the same memory; read-only arrays too, as nothing here writes to rows."""
+    if isinstance(values, Tensor):
+        return values
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)

@@ -7,8 +7,9 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from lelp_sklearn.inputs._base import Rows
 from lelp_sklearn.outputs import StudentOutputs
 
 
@@ -18,20 +19,25 @@ class StudentNetwork(nn.Module):
     Parameters
     ----------
     body : type or nn.Module
-        A body class, built with ``body_params`` (and with ``n_features``, where its ``__init__``
-        takes it), or an instance, whose copy starts from its weights.
+        A body class, built with ``body_params`` and with what is ``known``, where its ``__init__``
+        takes that; or an instance, whose copy starts from its weights.
     body_params : dict
         Keyword arguments of a body class.
+    known : dict
+        Arguments for those bodies that ask for them by name, such as ``n_features``.
     n_logits : int
         Outputs of the head.
-    example : Tensor
+    example : Rows
         A batch of inputs, only used to see how wide the body's embedding is.
 
     Examples
     --------
     >>> import torch
     >>> from lelp_sklearn.networks import MLP, StudentNetwork
-    >>> StudentNetwork(MLP, {"hidden": 8}, n_logits=6, example=torch.zeros(2, 4)).head
+    >>> network = StudentNetwork(
+    ...     MLP, {"hidden": 8}, {"n_features": 4}, n_logits=6, example=torch.zeros(2, 4)
+    ... )
+    >>> network.head
     Linear(in_features=8, out_features=6, bias=True)
     """
 
@@ -39,27 +45,30 @@ class StudentNetwork(nn.Module):
         self,
         body: type[nn.Module] | nn.Module,
         body_params: dict[str, Any],
+        known: dict[str, Any],
         n_logits: int,
-        example: Tensor,
+        example: Rows,
     ):
         super().__init__()
-        self.body = _build(body, body_params, n_features=example.shape[1])
+        self.body = _build(body, body_params, known)
         with torch.no_grad():
             embedding = self.body.eval()(example)
         if embedding.ndim != 2 or len(embedding) != len(example):
             raise ValueError(
-                f"the student's body maps inputs of shape {tuple(example.shape)} to "
-                f"{tuple(embedding.shape)}; expected one embedding a row, ({len(example)}, width)."
+                f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "
+                f"expected one embedding a row, ({len(example)}, width)."
             )
         self.head = nn.Linear(embedding.shape[1], n_logits)
 
-    def forward(self, X: Tensor) -> StudentOutputs:
+    def forward(self, X: Rows) -> StudentOutputs:
         """Subclass logits and the embedding they are read from."""
         embedding = self.body(X)
         return StudentOutputs(self.head(embedding), embedding)
 
 
-def _build(body: type[nn.Module] | nn.Module, params: dict[str, Any], n_features: int) -> nn.Module:
+def _build(
+    body: type[nn.Module] | nn.Module, params: dict[str, Any], known: dict[str, Any]
+) -> nn.Module:
     if not isinstance(body, type):
         if params:
             raise ValueError(
@@ -67,6 +76,5 @@ def _build(body: type[nn.Module] | nn.Module, params: dict[str, Any], n_features
                 "pass the class instead."
             )
         return copy.deepcopy(body)
-    if "n_features" in inspect.signature(body).parameters:
-        params = {"n_features": n_features, **params}
-    return body(**params)
+    asked = inspect.signature(body).parameters
+    return body(**{name: value for name, value in known.items() if name in asked} | params)

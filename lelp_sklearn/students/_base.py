@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EarlyStopping
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
 from lelp_sklearn._torch import resolve_device, seeded, torch_threads
+from lelp_sklearn.inputs import ArrayInputs, Inputs
 from lelp_sklearn.networks import Linear, StudentNetwork
 from lelp_sklearn.objectives import CrossEntropy, Objective
 from lelp_sklearn.outputs import TeacherOutputs
@@ -38,6 +39,7 @@ class BaseStudentClassifier(
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "module": [type, torch.nn.Module, None],
+        "inputs": [Inputs, None],
         "optimizer": [callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"one_cycle", "cosine"}), None],
@@ -172,14 +174,16 @@ class BaseStudentClassifier(
         device = resolve_device(self.device)
         if not fresh:
             arrays["classes"] = self.classes_
+        inputs = self._make_inputs() if fresh else self.inputs_
         rows, classes = check_training_rows(
-            self, X, y, class_weight=self.class_weight, reset=fresh, **arrays
+            self, inputs, X, y, class_weight=self.class_weight, reset=fresh, **arrays
         )
         if fresh:
             self._random_state = check_random_state(self.random_state)
         seed = self._random_state.randint(2**31 - 1)
         with seeded(seed, device), torch_threads(self.n_threads):
             if fresh:
+                self.inputs_ = inputs.fit(rows.X)
                 objective = self._fit_objective(rows, classes, seed)
                 net = self._make_net(objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
@@ -193,8 +197,16 @@ class BaseStudentClassifier(
                 "labeled": rows.labeled.astype("float32"),
                 "weight": rows.weight,
             }
-            self.net_.train_on(TensorRows(rows.X, rows.y, targets, device), epochs)
+            self.net_.train_on(
+                TensorRows(self.inputs_.read(rows.X), rows.y, targets, device), epochs
+            )
         return self
+
+    def _make_inputs(self) -> Inputs:
+        """What the user names, or else the body."""
+        if self.inputs is not None:
+            return clone(self.inputs)
+        return getattr(self.module, "reads", ArrayInputs)()
 
     def _fit_objective(self, rows: TrainingRows, classes: NDArray, seed: int) -> Objective:
         objective = self._make_objective()
@@ -239,8 +251,9 @@ class BaseStudentClassifier(
             objective=objective,
             module__body=Linear if self.module is None else self.module,
             module__body_params=body_params,
+            module__known=self.inputs_.body_params(self),
             module__n_logits=sum(objective.n_subclasses_),
-            module__example=torch.zeros(2, self.n_features_in_),
+            module__example=self.inputs_.example(self),
             optimizer=self.optimizer,
             lr=self.lr,
             max_epochs=self.max_epochs,
@@ -278,6 +291,7 @@ class BaseStudentClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags = self._make_inputs().input_tags()
         return tags
 
 

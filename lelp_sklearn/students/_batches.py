@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
+
+from lelp_sklearn._torch import as_tensor
+from lelp_sklearn.inputs._base import Rows
 
 
 class Batch(tuple):
@@ -21,7 +24,7 @@ class Batch(tuple):
 
     targets: dict[str, Tensor]
 
-    def __new__(cls, X: Tensor, y: Tensor, targets: dict[str, Tensor]) -> Batch:
+    def __new__(cls, X: Any, y: Tensor, targets: dict[str, Tensor]) -> Batch:
         batch = super().__new__(cls, (X, y))
         batch.targets = targets
         return batch
@@ -32,21 +35,18 @@ class TensorRows(Dataset):
 
     def __init__(
         self,
-        X: NDArray | Tensor,
+        X: Rows,
         y: NDArray | None = None,
         targets: Mapping[str, NDArray] | None = None,
         device: torch.device | str = "cpu",
     ):
-        self.X = as_tensor(X).to(device)
+        self.X = X.to(device)
         y = np.zeros(len(X), dtype=np.int64) if y is None else y
         self.y = as_tensor(y).to(device)
         self.targets = {k: as_tensor(v).to(device) for k, v in (targets or {}).items()}
 
     def __len__(self) -> int:
         return len(self.X)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        return self.X[i], self.y[i]
 
     def batch(self, rows: Tensor | slice) -> Batch:
         """The batch of some rows; index_select is three times faster than fancy indexing."""
@@ -106,12 +106,3 @@ class SliceIterator:
         for stop in self._stops:
             yield self.dataset.batch(slice(start, stop) if order is None else order[start:stop])
             start = stop
-
-
-def as_tensor(values: NDArray | Tensor) -> Tensor:
-    """A tensor on the same memory; read-only arrays too, as nothing here writes to rows."""
-    if isinstance(values, Tensor):
-        return values
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(values)

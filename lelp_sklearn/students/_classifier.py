@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import KD, Objective
 from lelp_sklearn.students._base import BaseStudentClassifier
 
@@ -20,10 +21,13 @@ class StudentClassifier(BaseStudentClassifier):
     Parameters
     ----------
     module : nn.Module class or instance, default=None
-        The student's body: it maps a batch (B, n_features) to embeddings (B, width), and a linear
+        The student's body: it maps a batch of B rows to embeddings (B, width), and a linear
         head of the right size is put on it. A class is built with the ``module__`` parameters,
         and with ``n_features`` where its ``__init__`` takes it; of an instance a copy is trained.
         None is a linear student.
+    inputs : Inputs, default=None
+        What reads the rows for the body. None is what the body names in ``reads``, or else dense
+        numbers.
     objective : Objective, default=None
         What to train on. None is ``KD()``.
     optimizer : torch.optim.Optimizer class, default=torch.optim.AdamW
@@ -74,8 +78,10 @@ class StudentClassifier(BaseStudentClassifier):
         The fitted objective.
     history_ : list of dict
         One record an epoch.
+    inputs_ : Inputs
+        What reads the rows, fitted.
     n_features_in_ : int
-        Columns of X.
+        Columns of X, where it has columns.
 
     Warns
     -----
@@ -110,6 +116,7 @@ class StudentClassifier(BaseStudentClassifier):
         self,
         module: type[nn.Module] | nn.Module | None = None,
         *,
+        inputs: Inputs | None = None,
         objective: Objective | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
         lr: float = 0.01,
@@ -128,6 +135,7 @@ class StudentClassifier(BaseStudentClassifier):
         **skorch_params: Any,
     ):
         self.module = module
+        self.inputs = inputs
         self.objective = objective
         self.optimizer = optimizer
         self.lr = lr

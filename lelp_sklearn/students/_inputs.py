@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
-from lelp_sklearn._compat import check_sample_weight
+from lelp_sklearn._compat import check_sample_weight, safe_indexing
+from lelp_sklearn._rows import n_rows
+from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
 
 
@@ -23,7 +24,7 @@ class TrainingRows:
     ``y`` holds class numbers: the label where it is known, the teacher's prediction elsewhere.
     """
 
-    X: NDArray
+    X: Any
     y: NDArray
     labeled: NDArray
     weight: NDArray
@@ -34,7 +35,7 @@ class TrainingRows:
         if rows.all():
             return self
         return TrainingRows(
-            self.X[rows],
+            safe_indexing(self.X, rows),
             self.y[rows],
             self.labeled[rows],
             self.weight[rows],
@@ -44,7 +45,8 @@ class TrainingRows:
 
 def check_training_rows(
     student: Any,
-    X: ArrayLike,
+    inputs: Inputs,
+    X: Any,
     y: ArrayLike,
     *,
     classes: ArrayLike | None = None,
@@ -61,20 +63,22 @@ def check_training_rows(
     scikit-learn's searches pass fit parameters of a wrong length through unsliced, so each length
     is checked here against the rows of X.
     """
+    X = inputs.check(student, X, reset=reset)
+    n = n_rows(X)
     if labeled is None:
-        inputs, y_known = validate_data(student, X, y, dtype=np.float32, order="C", reset=reset)
-        known = np.ones(len(y_known), dtype=bool)
+        known = np.ones(n, dtype=bool)
+        y_known = column_or_1d(y, warn=True)
+        check_consistent_length(X, y_known)
     else:
-        inputs = validate_data(student, X, dtype=np.float32, order="C", reset=reset)
-        known = _check_labeled(labeled, len(inputs))
+        known = _check_labeled(labeled, n)
         y_known = _labels_of(y, known)
-        assert_all_finite(y_known, input_name="y")
+    assert_all_finite(y_known, input_name="y")
     check_classification_targets(y_known)
-    weight = check_sample_weight(sample_weight, inputs, dtype=np.float32, ensure_non_negative=True)
+    weight = check_sample_weight(
+        sample_weight, np.empty((n, 1)), dtype=np.float32, ensure_non_negative=True
+    )
     if not weight.any():
-        raise ValueError(
-            f"sample_weight is zero in all {len(inputs)} rows: give some row a positive weight."
-        )
+        raise ValueError(f"sample_weight is zero in all {n} rows: give some row a positive weight.")
     if classes is None:
         classes = np.unique(y_known[weight[known] > 0])
     classes = np.unique(classes)
@@ -83,14 +87,14 @@ def check_training_rows(
             f"{type(student).__name__} needs rows of at least two classes; the labelled rows of "
             f"positive weight hold only one class, {classes.tolist()}."
         )
-    teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, len(inputs), classes)
+    teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, n, classes)
     if teacher_coef is not None:
         teacher = replace(teacher, coef=np.asarray(teacher_coef))
-    codes = np.zeros(len(inputs), dtype=np.int64)
+    codes = np.zeros(n, dtype=np.int64)
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)
     codes[known] = _encode(y_known, classes, weight[known] > 0)
-    rows = TrainingRows(inputs, codes, known, weight, teacher).take(weight > 0)
+    rows = TrainingRows(X, codes, known, weight, teacher).take(weight > 0)
     if class_weight is not None:
         y_labeled = classes[rows.y[rows.labeled]]
         by_class = compute_class_weight(class_weight, classes=classes, y=y_labeled)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import LELP, Objective
 from lelp_sklearn.objectives._base import Weight
 from lelp_sklearn.students._base import BaseStudentClassifier
@@ -26,6 +27,9 @@ class LELPStudentClassifier(BaseStudentClassifier):
     module : nn.Module class or instance, default=None
         The student's body: it maps a batch (B, n_features) to embeddings (B, width), and knows
         nothing of subclasses. None is a linear student. See :class:`StudentClassifier`.
+    inputs : Inputs, default=None
+        What reads the rows for the body; None is what the body names. See
+        :class:`StudentClassifier`.
     projector : SubclassSplitter, default=None
         Splits each class by the teacher's embeddings. None is ``LELPProjector()``.
     temperature : float, default=1.0
@@ -85,8 +89,10 @@ class LELPStudentClassifier(BaseStudentClassifier):
         The fitted objective.
     history_ : list of dict
         One record an epoch.
+    inputs_ : Inputs
+        What reads the rows, fitted.
     n_features_in_ : int
-        Columns of X.
+        Columns of X, where it has columns.
 
     Warns
     -----
@@ -127,6 +133,7 @@ class LELPStudentClassifier(BaseStudentClassifier):
         self,
         module: type[nn.Module] | nn.Module | None = None,
         *,
+        inputs: Inputs | None = None,
         projector: SubclassSplitter | None = None,
         temperature: float = 1.0,
         alpha: float = 0.0,
@@ -148,6 +155,7 @@ class LELPStudentClassifier(BaseStudentClassifier):
         **skorch_params: Any,
     ):
         self.module = module
+        self.inputs = inputs
         self.projector = projector
         self.temperature = temperature
         self.alpha = alpha

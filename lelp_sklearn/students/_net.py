@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lelp_sklearn.losses import fold
 from lelp_sklearn.objectives import Objective
+from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import Batch, SliceIterator, TensorRows
 
 
@@ -68,6 +69,10 @@ class DistillationNet(NeuralNetClassifier):
 
     def check_data(self, X: Any, y: Any = None) -> None:
         """Do nothing: the student has checked its rows."""
+
+    def infer(self, x: Any, **fit_params: Any) -> StudentOutputs:
+        """Outputs of rows of any kind, which lie on the module's device already."""
+        return self.module_(x)
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Forward, loss and gradients of a training batch."""

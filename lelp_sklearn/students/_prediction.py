@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lelp_sklearn._torch import torch_threads
 from lelp_sklearn.losses import fold
 from lelp_sklearn.outputs import StudentOutputs
-from lelp_sklearn.students._batches import as_tensor
 
 _CHUNK = 4096  # rows a forward pass: enough to be fast, little enough to stay in cache
 
@@ -24,6 +23,7 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
     """Predictions of a student whose subclass logits are folded into classes."""
 
     classes_: NDArray
+    inputs_: Any
     net_: Any
     objective_: Any
     n_threads: int | None
@@ -139,7 +139,7 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
 
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         check_is_fitted(self, "net_")
-        rows = as_tensor(validate_data(self, X, dtype=np.float32, order="C", reset=False))
+        rows = self.inputs_.read(self.inputs_.check(self, X, reset=False))
         module = self.net_.module_.eval()
         device = self.net_.device
         with torch_threads(self.n_threads), torch.inference_mode():

@@ -1,7 +1,7 @@
 """A hash of rows of equal width, many at once.
 
-Lemire and Kaser (2014), "Strongly universal string hashing is fast", section 2: MULTILINEAR. It is not made to withstand someone who seeks collisions; who may write into a cache may write
-anything there.
+MULTILINEAR of Lemire and Kaser (2014), "Strongly universal string hashing is fast", section 2. It
+withstands nobody who seeks collisions; but who may write into a cache may write anything there.
 """
 
 from __future__ import annotations

@@ -1,0 +1,8 @@
+"""How rows as users hold them become what a student's body reads."""
+
+from lelp_sklearn.inputs._arrays import ArrayInputs
+from lelp_sklearn.inputs._bags import Bags
+from lelp_sklearn.inputs._base import Inputs
+from lelp_sklearn.inputs._sparse import SparseInputs
+
+__all__ = ["ArrayInputs", "Bags", "Inputs", "SparseInputs"]

@@ -1,0 +1,103 @@
+"""What reads a user's rows for a student's body."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import InputTags
+from torch import Tensor
+
+
+class Rows(Protocol):
+    """Rows on one device, of which batches are taken as of a tensor's first axis.
+
+    A batch is of the same kind, and is what the body's ``forward`` gets.
+    """
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> Any: ...
+
+    def index_select(self, dim: int, index: Tensor) -> Any: ...
+
+    def split(self, size: int) -> Any: ...
+
+    def to(self, device: torch.device | str) -> Any: ...
+
+
+class Inputs(BaseEstimator, ABC):
+    """Rows as users hold them in, tensors out: a student's first step, fitted with it.
+
+    A body names its own in a class attribute ``reads``; a student's ``inputs`` replaces it. To
+    read rows of another kind, subclass this.
+
+    See Also
+    --------
+    ArrayInputs, SparseInputs : What is read.
+    """
+
+    @abstractmethod
+    def check(self, student: Any, X: Any, *, reset: bool) -> Any:
+        """Rows as given, checked; their columns are compared with, or set on, the student.
+
+        Parameters
+        ----------
+        student : estimator
+            Gets ``n_features_in_`` and, where columns have names, ``feature_names_in_``.
+        X : array-like
+            Rows.
+        reset : bool
+            Whether these are the rows of a first fit.
+
+        Returns
+        -------
+        X : array-like
+            The rows, of any type that scikit-learn can index.
+        """
+
+    def fit(self, X: Any) -> Any:
+        """Learn what there is to learn from checked training rows; nothing by default.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
+    @abstractmethod
+    def read(self, X: Any) -> Rows:
+        """Tensors of checked rows.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        Rows
+            A tensor, or what behaves like one in its first axis.
+        """
+
+    @abstractmethod
+    def example(self, student: Any) -> Rows:
+        """Two made-up rows, for the size of the body's embedding."""
+
+    def body_params(self, student: Any) -> dict[str, Any]:
+        """What a body's ``__init__`` may ask for by name, as ``n_features``."""
+        return {"n_features": student.n_features_in_}
+
+    def input_tags(self) -> InputTags:
+        """scikit-learn's tags of the rows that are read."""
+        return InputTags()
