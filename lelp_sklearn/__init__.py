@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inspection import HistoryDisplay, SubclassDisplay
-from lelp_sklearn.networks import MLP, Linear
+from lelp_sklearn.networks import MLP, BagOfNgrams, Linear
 from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 from lelp_sklearn.report import DistillationReport
@@ -39,6 +39,7 @@ __all__ = [
     "KD",
     "LELP",
     "MLP",
+    "BagOfNgrams",
     "CompositeTeacher",
     "CrossEntropy",
     "DistillationReport",

@@ -39,7 +39,25 @@ class Inputs(BaseEstimator, ABC):
 
     See Also
     --------
-    ArrayInputs, SparseInputs : What is read.
+    ArrayInputs, SparseInputs : Numbers, dense and sparse.
+
+    Examples
+    --------
+    Rows of bytes, for a body that embeds them:
+
+    >>> import torch
+    >>> from lelp_sklearn.inputs import Inputs
+    >>> class ByteInputs(Inputs):
+    ...     def check(self, student, X, *, reset):
+    ...         return list(X)
+    ...     def read(self, X):
+    ...         return torch.tensor([list(row) for row in X])
+    ...     def example(self, student):
+    ...         return self.read([b"ab", b"cd"])
+    ...     def body_params(self, student):
+    ...         return {"n_tokens": 256}
+    >>> ByteInputs().read([b"ab"])
+    tensor([[97, 98]])
     """
 
     @abstractmethod

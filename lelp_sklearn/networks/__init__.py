@@ -1,6 +1,7 @@
 """Student networks: bodies to choose from, and the head that is put on every one."""
 
+from lelp_sklearn.networks._bag import BagOfNgrams
 from lelp_sklearn.networks._bodies import MLP, Linear
 from lelp_sklearn.networks._student import StudentNetwork
 
-__all__ = ["MLP", "Linear", "StudentNetwork"]
+__all__ = ["MLP", "BagOfNgrams", "Linear", "StudentNetwork"]

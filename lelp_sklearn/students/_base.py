@@ -25,6 +25,7 @@ from lelp_sklearn.students._batches import TensorRows
 from lelp_sklearn.students._callbacks import EpochProgress, HeldOut, LearningRateSchedule
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
 from lelp_sklearn.students._net import DistillationNet
+from lelp_sklearn.students._optimizers import SparseAdamW
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
 
@@ -254,7 +255,7 @@ class BaseStudentClassifier(
             module__known=self.inputs_.body_params(self),
             module__n_logits=sum(objective.n_subclasses_),
             module__example=self.inputs_.example(self),
-            optimizer=self.optimizer,
+            optimizer=SparseAdamW if self.optimizer is torch.optim.AdamW else self.optimizer,
             lr=self.lr,
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,

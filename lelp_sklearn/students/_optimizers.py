@@ -1,0 +1,78 @@
+"""AdamW for tables of which a batch touches few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class SparseAdamW(torch.optim.AdamW):
+    """AdamW that updates, of parameters with sparse gradients, only the rows a batch touched.
+
+    Moments and weight decay of other rows wait, as in :class:`torch.optim.SparseAdam`, which knows
+    neither dense parameters nor weight decay. Used in place of AdamW where a body's embedding has
+    ``sparse=True``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.students._optimizers import SparseAdamW
+    >>> table = torch.nn.EmbeddingBag(5, 2, sparse=True)
+    >>> before = table.weight.detach().clone()
+    >>> optimizer = SparseAdamW(table.parameters(), lr=0.1)
+    >>> table(torch.tensor([[1, 3]])).sum().backward()
+    >>> optimizer.step()
+    >>> (table.weight != before).any(dim=1)
+    tensor([False,  True, False,  True, False])
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        sparse = [
+            (parameter, group, parameter.grad)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None and parameter.grad.is_sparse
+        ]
+        for parameter, group, gradient in sparse:
+            self._update_rows(parameter, gradient, group)
+            parameter.grad = None  # what AdamW leaves alone
+        super().step()
+        for parameter, _, gradient in sparse:
+            parameter.grad = gradient
+        return loss
+
+    @torch.no_grad()
+    def _update_rows(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        state["step"] += 1
+        step = state["step"].item()
+        beta1, beta2 = group["betas"]
+        rows, g = _summed_by_row(gradient)
+        m = state["exp_avg"].index_select(0, rows).lerp_(g, 1 - beta1)
+        v = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        state["exp_avg"].index_copy_(0, rows, m)
+        state["exp_avg_sq"].index_copy_(0, rows, v)
+        scale = v.sqrt_().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
+        weights = parameter.index_select(0, rows).mul_(1 - group["lr"] * group["weight_decay"])
+        weights.addcdiv_(m, scale, value=-group["lr"] / (1 - beta1**step))
+        parameter.index_copy_(0, rows, weights)
+
+
+def _summed_by_row(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct rows of a sparse gradient, and their sums; ``coalesce`` is several times slower."""
+    ids, values = gradient._indices()[0], gradient._values()
+    rows, place = ids.unique(return_inverse=True)
+    sums = values.new_zeros(len(rows), *values.shape[1:]).index_add_(0, place, values)
+    return rows, sums
