@@ -42,6 +42,29 @@ def stack_rows(first: Any, second: Any) -> Any:
     return np.concatenate([np.asarray(first), np.asarray(second)])
 
 
+def check_texts(X: Any) -> list[str]:
+    """A list of strings, from any one-dimensional array of them or a column of a frame."""
+    if isinstance(X, str):
+        raise TypeError("X is a single string; expected a list of texts: put it in brackets.")
+    array = np.asarray(X, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(
+            f"X has shape {array.shape}; expected (n,), one text a row: select the column of texts."
+        )
+    texts = array.tolist()
+    strange = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+    if strange is not None:
+        raise TypeError(
+            f"X holds {texts[strange]!r} ({type(texts[strange]).__name__}) in row {strange}; "
+            "expected strings: replace missing texts by ''."
+        )
+    if not texts:
+        raise ValueError("X has 0 rows; expected at least one text.")
+    return texts
+
+
 def _stack_frames(first: Any, second: Any) -> Any:
     if hasattr(first, "vstack"):  # polars
         return first.vstack(second)

@@ -242,17 +242,20 @@ class BaseStudentClassifier(
             if name.startswith("module__")
         }
         params: dict[str, Any] = {"iterator_train__shuffle": True}
+        if getattr(self.module, "pads", False):
+            params["iterator_train__by_length"] = True
         if self.optimizer in _FUSED and device.type in ("cpu", "cuda"):
             params["optimizer__fused"] = "optimizer__foreach" not in skorch_params
         params |= {k: v for k, v in skorch_params.items() if not k.startswith("module__")}
         if self.validation_fraction:
             params["train_split"] = HeldOut(self.validation_fraction, seed)
-        return DistillationNet(
+        known = self.inputs_.body_params(self)
+        net = DistillationNet(
             StudentNetwork,
             objective=objective,
             module__body=Linear if self.module is None else self.module,
             module__body_params=body_params,
-            module__known=self.inputs_.body_params(self),
+            module__known=known,
             module__n_logits=sum(objective.n_subclasses_),
             module__example=self.inputs_.example(self),
             optimizer=SparseAdamW if self.optimizer is torch.optim.AdamW else self.optimizer,
@@ -263,6 +266,8 @@ class BaseStudentClassifier(
             verbose=0,
             **{"train_split": None, **params},
         ).initialize()
+        known.clear()  # it is in the weights by now, and a pickle need not hold it twice
+        return net
 
     def _set_callbacks(self, epochs: int, partial: bool) -> None:
         callbacks = list(self.callbacks or [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch.utils.data import Dataset, Subset
 
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Rows
+
+_POOL = 50  # batches among which rows are sorted by length
 
 
 class Batch(tuple):
@@ -61,6 +64,8 @@ class SliceIterator:
     """Batches of :class:`TensorRows` without a DataLoader: no collation, no row loop.
 
     A last batch of a single row joins the one before it: batch normalisation cannot train on one.
+    With ``by_length``, shuffled rows are sorted by length within pools of 50 batches, and the
+    batches shuffled: rows of bags that are padded to the longest of their batch are padded less.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class SliceIterator:
         batch_size: int = 128,
         shuffle: bool = False,
         drop_last: bool = False,
+        by_length: bool = False,
     ):
         rows = None
         while isinstance(dataset, Subset):
@@ -80,6 +86,7 @@ class SliceIterator:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
+        self.by_length = by_length
 
     @property
     def _stops(self) -> list[int]:
@@ -100,9 +107,16 @@ class SliceIterator:
         if self.shuffle:
             shuffled = torch.randperm(len(self.dataset) if order is None else len(order))
             order = shuffled if order is None else order[shuffled]
+        batches = list(pairwise([0, *self._stops]))
         if order is not None:
             order = order.to(self.dataset.X.device)
-        start = 0
-        for stop in self._stops:
+            if self.shuffle and self.by_length:
+                order = self._sorted_in_pools(order)
+                batches = [batches[i] for i in torch.randperm(len(batches))]
+        for start, stop in batches:
             yield self.dataset.batch(slice(start, stop) if order is None else order[start:stop])
-            start = stop
+
+    def _sorted_in_pools(self, order: Tensor) -> Tensor:
+        lengths = self.dataset.X.lengths.index_select(0, order).long()
+        pool = torch.arange(len(order), device=order.device) // (_POOL * self.batch_size)
+        return order[(pool * (lengths.max() + 1) + lengths).argsort()]

@@ -17,6 +17,7 @@ from lelp_sklearn.losses import fold
 from lelp_sklearn.outputs import StudentOutputs
 
 _CHUNK = 4096  # rows a forward pass: enough to be fast, little enough to stay in cache
+_PADDED_CHUNK = 256  # of a body that pads, whose rows are far larger
 
 
 class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
@@ -140,8 +141,14 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         check_is_fitted(self, "net_")
         rows = self.inputs_.read(self.inputs_.check(self, X, reset=False))
-        module = self.net_.module_.eval()
+        module = self.net_.module_
+        if module.training:
+            module.eval()
         device = self.net_.device
+        order = rows.lengths.argsort() if getattr(module.body, "pads", False) else None
+        if order is not None:
+            rows = rows.index_select(0, order)
+        chunks = rows.split(_CHUNK if order is None else _PADDED_CHUNK)
         with torch_threads(self.n_threads), torch.inference_mode():
-            parts = [read(module(chunk.to(device))).cpu() for chunk in rows.split(_CHUNK)]
-            return torch.cat(parts).numpy()
+            found = torch.cat([read(module(chunk.to(device))).cpu() for chunk in chunks])
+            return (found if order is None else found[order.argsort()]).numpy()

@@ -8,6 +8,7 @@ from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
 from lelp_sklearn.teachers._sklearn import SklearnTeacher
 from lelp_sklearn.teachers._skorch import SkorchTeacher
 from lelp_sklearn.teachers._text import SentenceTransformerTeacher
+from lelp_sklearn.teachers._token_vectors import token_vectors
 from lelp_sklearn.teachers._torch import TorchTeacher
 from lelp_sklearn.teachers._transformers import TransformersTeacher
 
@@ -25,4 +26,5 @@ __all__ = [
     "check_teacher",
     "fitted_teacher",
     "teacher_outputs",
+    "token_vectors",
 ]

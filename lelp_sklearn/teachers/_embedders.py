@@ -55,6 +55,8 @@ def embedder_of(estimator: Any) -> Embedder:
         return Embedder(lambda X: _last_hidden(estimator, X), estimator.coefs_[-1].T)
     if finder := leaf_finder(estimator):
         return Embedder(finder, leaves=True)
+    if hasattr(estimator, "get_embeddings"):
+        return Embedder(lambda X: _mean_embedding(estimator, X))
     if hasattr(estimator, "transform"):
         return Embedder(estimator.transform)
     return Embedder(lambda X: _given(estimator, X), linear_coef(estimator), given=True)
@@ -95,6 +97,12 @@ def _side_by_side(blocks: list[Any]) -> Any:
 
 def _given(estimator: Any, X: Any) -> Any:
     return validate_data(estimator, X, dtype=_FLOATS, accept_sparse="csr", reset=False)
+
+
+def _mean_embedding(estimator: Any, X: Any) -> NDArray:
+    """TabPFN's, over its estimators: the same network on permuted columns and classes."""
+    embeddings = np.asarray(estimator.get_embeddings(X, data_source="test"), dtype=np.float32)
+    return embeddings.mean(axis=0) if embeddings.ndim == 3 else embeddings
 
 
 def _last_hidden(mlp: MLPClassifier, X: Any) -> NDArray:

@@ -69,6 +69,17 @@ def autocast(device: torch.device, dtype: str | None) -> AbstractContextManager[
     return torch.autocast(device.type, dtype=getattr(torch, dtype))
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16, rather than emulating it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    # torch has no public name for this; without these, the safe answer.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
+
 def first_tensor(value: Any) -> Tensor:
     """A tensor, or the first of a tuple; ``logits`` where the output names them."""
     if hasattr(value, "logits"):

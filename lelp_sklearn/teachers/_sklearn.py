@@ -44,6 +44,7 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
     (hist-)gradient boosting, a      one-hot, over the root of the number of trees, reduced
     tree; LightGBM, XGBoost,         by truncated SVD; inner products approximate the share
     CatBoost                         of trees in which two rows share a leaf
+    TabPFN                           its ``get_embeddings``, the mean over its estimators
     one with ``transform``           that
     any other                        the columns it is given
     Pipeline                         its last step's, on what the steps before make of X

@@ -1,9 +1,10 @@
-"""A frozen sentence-transformers encoder and a scikit-learn head as a teacher."""
+"""A sentence-transformers encoder and a scikit-learn head as a teacher."""
 
 from __future__ import annotations
 
+import copy
 import os
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,27 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils import check_random_state
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
+from lelp_sklearn._rows import check_texts
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._embedders import linear_coef
+from lelp_sklearn.teachers._fine_tuning import fine_tune
 from lelp_sklearn.teachers._fitting import is_fitted
-from lelp_sklearn.teachers._hooks import autocast, evaluating
+from lelp_sklearn.teachers._hooks import autocast, evaluating, has_bf16
 
 
 class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
-    """A frozen sentence-transformers encoder, and a scikit-learn classifier on its embeddings.
+    """A sentence-transformers encoder, and a scikit-learn classifier on its embeddings.
+
+    The encoder stays as it is, or a copy of it is trained on the labels first.
 
     Parameters
     ----------
     encoder : SentenceTransformer, str or path
         The encoder, or the name or folder that sentence-transformers loads it from. It is never
-        trained or copied; clones of the teacher share it.
+        trained, and clones of the teacher share it.
     head : classifier, default=None
         Any scikit-learn classifier with ``predict_proba``. None is ``LogisticRegression()``. A
         fitted one answers at once; fit fits a clone.
@@ -37,13 +43,21 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         Whether to encode in bfloat16 autocast: faster by a factor where the hardware has it, equal
         to about three digits. "auto" does so where the device multiplies in bfloat16, so that
         results differ in the third digit between machines; False is the same everywhere.
+    fine_tune_epochs : int, default=0
+        Passes over the labelled texts at most, in which fit trains a copy of the encoder, by
+        cross-entropy and with a linear head of its own. Training stops early by the loss of a
+        tenth of the texts, held out where each class has ten of them.
+    fine_tune_lr : float, default=5e-5
+        Peak learning rate of the encoder.
+    random_state : int, RandomState or None, default=None
+        Seeds the fine-tuning.
     verbose : int, default=0
         Whether to show a progress bar over the batches.
 
     Attributes
     ----------
     encoder_ : SentenceTransformer
-        The encoder; there after the first use.
+        The encoder, or its fine-tuned copy; there after the first use.
     head_ : classifier
         The fitted clone of the head; only after fit.
     classes_ : ndarray of shape (C,)
@@ -76,6 +90,9 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         "head": [HasMethods(["fit", "predict_proba"]), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "bf16": ["boolean", StrOptions({"auto"})],
+        "fine_tune_epochs": [Interval(Integral, 0, None, closed="left")],
+        "fine_tune_lr": [Interval(Real, 0, None, closed="neither")],
+        "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
@@ -86,19 +103,25 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         *,
         batch_size: int = 64,
         bf16: bool | str = "auto",
+        fine_tune_epochs: int = 0,
+        fine_tune_lr: float = 5e-5,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ):
         self.encoder = encoder
         self.head = head
         self.batch_size = batch_size
         self.bf16 = bf16
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
+        self.random_state = random_state
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> SentenceTransformerTeacher:
-        """Encode the texts, and fit the head on their embeddings.
+        """Fine-tune if asked to, encode the texts, and fit the head on their embeddings.
 
         Parameters
         ----------
@@ -107,7 +130,7 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), optional
-            Weights for the head.
+            Weights for the head and the fine-tuning.
 
         Returns
         -------
@@ -115,6 +138,21 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         """
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
         head = LogisticRegression() if self.head is None else clone(self.head)
+        self.encoder_ = self._original()
+        if self.fine_tune_epochs:
+            probe = LogisticRegression().fit(self.transform(X), y, **weight)
+            self.encoder_ = fine_tune(
+                self.encoder_,
+                check_texts(X),
+                probe,
+                np.asarray(y),
+                sample_weight,
+                epochs=self.fine_tune_epochs,
+                lr=self.fine_tune_lr,
+                dtype=self._dtype(),
+                seed=check_random_state(self.random_state).randint(2**31 - 1),
+                verbose=self.verbose,
+            )
         self.head_ = head.fit(self.transform(X), y, **weight)
         return self
 
@@ -132,9 +170,7 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         """
         texts = check_texts(X)
         encoder = self._encoder()
-        device = torch.device(encoder.device)
-        bf16 = has_bf16(device) if self.bf16 == "auto" else self.bf16
-        with evaluating(encoder), autocast(device, "bfloat16" if bf16 else None):
+        with evaluating(encoder), autocast(torch.device(encoder.device), self._dtype()):
             embeddings = encoder.encode(
                 texts,
                 batch_size=self.batch_size,
@@ -204,10 +240,19 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
 
     def _encoder(self) -> Any:
         if not hasattr(self, "encoder_"):
-            self.encoder_ = self.encoder
-            if isinstance(self.encoder, (str, os.PathLike)):
-                self.encoder_ = _load(os.fspath(self.encoder))
+            self.encoder_ = self._original()
         return self.encoder_
+
+    def _original(self) -> Any:
+        if isinstance(self.encoder, (str, os.PathLike)):
+            return load_encoder(self.encoder)
+        return self.encoder
+
+    def _dtype(self) -> str | None:
+        bf16 = self.bf16
+        if bf16 == "auto":
+            bf16 = has_bf16(torch.device(self._encoder().device))
+        return "bfloat16" if bf16 else None
 
     def _head(self) -> Any:
         if not self.__sklearn_is_fitted__():
@@ -224,7 +269,8 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         # scikit-learn would copy the encoder's weights.
         params = self.get_params(deep=False)
         head = None if self.head is None else clone(self.head)
-        return type(self)(**{**params, "head": head})
+        random_state = copy.deepcopy(self.random_state)
+        return type(self)(**{**params, "head": head, "random_state": random_state})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -233,46 +279,13 @@ class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def check_texts(X: Any) -> list[str]:
-    """A list of strings, from any one-dimensional array of them or a column of a frame."""
-    if isinstance(X, str):
-        raise TypeError("X is a single string; expected a list of texts: put it in brackets.")
-    array = np.asarray(X, dtype=object)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise ValueError(
-            f"X has shape {array.shape}; expected (n,), one text a row: select the column of texts."
-        )
-    texts = array.tolist()
-    strange = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
-    if strange is not None:
-        raise TypeError(
-            f"X holds {texts[strange]!r} ({type(texts[strange]).__name__}) in row {strange}; "
-            "expected strings: replace missing texts by ''."
-        )
-    if not texts:
-        raise ValueError("X has 0 rows; expected at least one text.")
-    return texts
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16, rather than emulating it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
-        return False
-    # torch has no public name for this; without these, the safe answer.
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
-
-
-def _load(name: str) -> Any:
+def load_encoder(name: str | os.PathLike[str]) -> Any:
+    """The encoder of a hub's name or of a folder."""
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise ImportError(
-            "SentenceTransformerTeacher needs sentence-transformers, which is not installed: "
+            "sentence encoders need sentence-transformers, which is not installed: "
             'pip install "lelp-sklearn[text]".'
         ) from error
-    return SentenceTransformer(name)
+    return SentenceTransformer(os.fspath(name))

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions
+from lelp_sklearn._rows import check_texts
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._hooks import (
     as_float,
@@ -26,7 +27,6 @@ from lelp_sklearn.teachers._hooks import (
     moved,
 )
 from lelp_sklearn.teachers._labels import OutputColumns
-from lelp_sklearn.teachers._text import check_texts
 
 
 class TransformersTeacher(ClassifierMixin, BaseEstimator):

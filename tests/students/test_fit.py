@@ -19,6 +19,7 @@ from lelp_sklearn import (
     StudentClassifier,
     UniformSplitter,
 )
+from lelp_sklearn.inputs import SparseInputs
 from tests.data import digits
 
 ROWS = digits()
@@ -260,3 +261,9 @@ def test_probabilities_a_rounding_error_below_zero_are_zero():
         for p in (np.maximum(shaky, 0), shaky)
     ]
     np.testing.assert_array_equal(fits[0].predict_proba(ROWS.X), fits[1].predict_proba(ROWS.X))
+
+
+def test_a_body_that_cannot_read_its_inputs_is_named():
+    student = StudentClassifier(MLP, inputs=SparseInputs(), objective=CrossEntropy())
+    with pytest.raises(TypeError, match=r"the body MLP failed on two rows that are a Bags"):
+        student.fit(ROWS.X, ROWS.y)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy.special import softmax
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -20,7 +20,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from lelp_sklearn import DistilledClassifier, StudentClassifier, teacher_outputs
+from lelp_sklearn import (
+    DistilledClassifier,
+    LELPProjector,
+    LELPStudentClassifier,
+    StudentClassifier,
+    as_teacher,
+    teacher_outputs,
+)
 from lelp_sklearn.teachers import SklearnTeacher
 
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -155,3 +162,31 @@ def test_wrong_columns_are_refused():
     teacher = SklearnTeacher(mlp()).fit(IRIS, NAMES)
     with pytest.raises(ValueError, match="3 features"):
         teacher.transform(IRIS[:, :3])
+
+
+class StandInTabPFN(ClassifierMixin, BaseEstimator):
+    """TabPFNClassifier's methods, by its signatures: embeddings of two estimators."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression(max_iter=500).fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X)
+
+    def get_embeddings(self, X, data_source="train"):
+        assert data_source == "test"
+        return np.stack([X[:, :3] + 1, X[:, :3] - 2])
+
+
+def test_tabpfn_is_embedded_by_the_mean_over_its_estimators():
+    teacher = as_teacher(StandInTabPFN().fit(IRIS, NAMES))
+    np.testing.assert_allclose(teacher.transform(IRIS), IRIS[:, :3] - 0.5, atol=1e-6)
+    projector = LELPProjector(n_subclasses=2, null_space=False)
+    lelp = LELPStudentClassifier(projector=projector, max_epochs=2, random_state=0)
+    distilled = DistilledClassifier(StandInTabPFN(), lelp, cv=2).fit(IRIS, NAMES)
+    assert distilled.student_.projector_.n_features_in_ == 3

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from lelp_sklearn._rows import check_texts
 from lelp_sklearn.teachers import (
     CompositeTeacher,
     SentenceTransformerTeacher,
@@ -19,7 +20,6 @@ from lelp_sklearn.teachers import (
     as_teacher,
     check_teacher,
 )
-from lelp_sklearn.teachers import _text as text_module
 
 GOOD = ["a fine film", "what a joy", "a warm, lovely and funny story", "great"]
 BAD = ["a dull film", "what a bore", "a cold, awful and endless mess", "terrible"]
@@ -128,7 +128,7 @@ def test_folder_progress_bar_and_composite(encoder, capsys):
 )
 def test_rows_that_are_no_texts(X, words):
     with pytest.raises((TypeError, ValueError), match=words):
-        text_module.check_texts(X)
+        check_texts(X)
 
 
 def test_missing_package_is_named(monkeypatch):
