@@ -4,8 +4,9 @@ import logging
 from importlib.metadata import version
 
 from lelp_sklearn.distillation import DistilledClassifier
+from lelp_sklearn.inputs import TableInputs, TokenInputs
 from lelp_sklearn.inspection import HistoryDisplay, SubclassDisplay
-from lelp_sklearn.networks import MLP, BagOfNgrams, Linear
+from lelp_sklearn.networks import MLP, BagOfNgrams, Linear, StaticText, TabularMLP, TextCNN
 from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 from lelp_sklearn.report import DistillationReport
@@ -29,6 +30,7 @@ from lelp_sklearn.teachers import (
     as_teacher,
     check_teacher,
     teacher_outputs,
+    token_vectors,
 )
 
 __version__ = version("lelp-sklearn")
@@ -54,17 +56,23 @@ __all__ = [
     "SentenceTransformerTeacher",
     "SklearnTeacher",
     "SkorchTeacher",
+    "StaticText",
     "StudentClassifier",
     "StudentOutputs",
     "SubclassDisplay",
     "SubclassSplitter",
+    "TableInputs",
+    "TabularMLP",
     "TeacherCache",
     "TeacherEnsemble",
     "TeacherOutputs",
+    "TextCNN",
+    "TokenInputs",
     "TorchTeacher",
     "TransformersTeacher",
     "UniformSplitter",
     "as_teacher",
     "check_teacher",
     "teacher_outputs",
+    "token_vectors",
 ]

@@ -57,6 +57,8 @@ def as_tensor(values: NDArray | Tensor) -> Tensor:
     """A tensor on the same memory; read-only arrays too, as nothing here writes to rows."""
     if isinstance(values, Tensor):
         return values
+    if values.flags.writeable:
+        return torch.from_numpy(values)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(values)

@@ -240,8 +240,8 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         DistillationReport
-            Prints as a table: accuracy, log-loss, expected calibration error, agreement with the
-            teacher, parameters, bytes and rows a second.
+            Prints as a table: accuracy, average precision, log-loss, expected calibration error,
+            agreement with the teacher, parameters, bytes and rows a second.
         """
         check_is_fitted(self, "student_")
         if not hasattr(self, "teacher_"):

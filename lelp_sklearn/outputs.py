@@ -73,7 +73,7 @@ class StudentOutputs(NamedTuple):
     --------
     >>> import torch
     >>> from lelp_sklearn.networks import Linear, StudentNetwork
-    >>> network = StudentNetwork(Linear, {}, n_logits=6, example=torch.zeros(2, 4))
+    >>> network = StudentNetwork(Linear, {}, {}, n_logits=6, example=torch.zeros(2, 4))
     >>> outputs = network(torch.ones(5, 4))
     >>> outputs.logits.shape, outputs.embedding.shape
     (torch.Size([5, 6]), torch.Size([5, 4]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss
 from skorch import NeuralNet
 from torch import nn
 
@@ -19,6 +19,7 @@ from lelp_sklearn.teachers import align_proba
 
 _COLUMNS = {
     "accuracy": "{:.4f}",
+    "average_precision": "{:.4f}",
     "log_loss": "{:.4f}",
     "ece": "{:.4f}",
     "agreement": "{:.4f}",
@@ -34,7 +35,8 @@ class DistillationReport:
     Parameters
     ----------
     rows : dict of str to dict
-        Figures of "teacher" and "student": accuracy, log_loss, ece (expected calibration error),
+        Figures of "teacher" and "student": accuracy, average_precision (of two classes the second,
+        of more the mean of each against the rest), log_loss, ece (expected calibration error),
         agreement (share of rows where the teacher names the same class), parameters (numbers in
         torch parameters or fitted float arrays), bytes (of a pickle) and rows_per_second
         (``predict_proba``, on the threads it is given).
@@ -98,6 +100,7 @@ def report_on(
         answers[who] = proba = align_proba(proba, model.classes_, classes)
         rows[who] = {
             "accuracy": accuracy_score(y, classes[proba.argmax(axis=1)]),
+            "average_precision": _average_precision(y, proba, classes),
             "log_loss": log_loss(y, proba, labels=classes),
             "ece": expected_calibration_error(y, proba, classes=classes),
             "agreement": top1_agreement(answers["teacher"], proba),
@@ -106,6 +109,17 @@ def report_on(
             "rows_per_second": len(proba) / seconds,
         }
     return DistillationReport(rows)
+
+
+def _average_precision(y: NDArray, proba: NDArray, classes: NDArray) -> float:
+    """NaN where no row is of a class that counts."""
+    counted = [1] if len(classes) == 2 else range(len(classes))
+    scores = [
+        average_precision_score(y == classes[c], proba[:, c])
+        for c in counted
+        if (y == classes[c]).any()
+    ]
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def n_parameters(model: Any) -> int:

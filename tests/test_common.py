@@ -14,6 +14,8 @@ ESTIMATORS = [
     lelp.OracleSplitter(),
     # Steps enough for the 50 rows of scikit-learn's checks.
     lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),
+    lelp.StudentClassifier(lelp.BagOfNgrams, random_state=0, batch_size=16, lr=0.05),
+    lelp.StudentClassifier(lelp.TabularMLP, random_state=0, batch_size=16, lr=0.05),
     lelp.LELPStudentClassifier(random_state=0, batch_size=16, lr=0.05),
     lelp.SklearnTeacher(LogisticRegression()),
     lelp.TeacherEnsemble([("a", LogisticRegression()), ("b", LogisticRegression(C=0.1))]),

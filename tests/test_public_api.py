@@ -58,8 +58,8 @@ def test_scikit_learn_checks_every_public_estimator():
 def test_heavy_optional_packages_are_imported_only_when_used():
     code = (
         "import sys, lelp_sklearn;"
-        "print([m for m in ('matplotlib', 'sentence_transformers', 'dask', 'onnx')"
-        " if m in sys.modules])"
+        "print([m for m in ('matplotlib', 'sentence_transformers', 'tokenizers', 'dask', 'onnx',"
+        " 'skrub') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

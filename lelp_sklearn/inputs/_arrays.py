@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Inputs
+from lelp_sklearn.inputs._columns import is_frame, not_numbers
 
 
 class ArrayInputs(Inputs):
@@ -21,6 +22,7 @@ class ArrayInputs(Inputs):
     See Also
     --------
     SparseInputs : Sparse matrices.
+    TableInputs : Data frames of numbers, categories and dates.
 
     Examples
     --------
@@ -40,7 +42,16 @@ class ArrayInputs(Inputs):
                 f"X is sparse, of shape {X.shape}, and the body reads dense rows: use "
                 "module=BagOfNgrams, which reads CSR, or X.toarray() where that fits into memory."
             )
-        return validate_data(student, X, dtype=np.float32, order="C", reset=reset)
+        try:
+            return validate_data(student, X, dtype=np.float32, order="C", reset=reset)
+        except (TypeError, ValueError) as error:
+            if not (is_frame(X) and (others := not_numbers(X))):
+                raise
+            raise TypeError(
+                f"the body reads numbers, and these columns hold none: {others}. Use "
+                "module=TabularMLP, which embeds categories and reads dates, or put a "
+                "ColumnTransformer before the student."
+            ) from error
 
     def read(self, X: NDArray) -> Tensor:
         """Return the same memory as a tensor."""

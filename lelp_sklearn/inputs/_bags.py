@@ -69,10 +69,14 @@ class Bags:
 
     def split(self, size: int) -> Iterator[Bags]:
         """Consecutive rows, so many at a time."""
+        if len(self) <= size:
+            return iter([self])
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def to(self, device: torch.device | str) -> Bags:
         """The same rows on a device."""
+        if self.device == torch.device(device):
+            return self
         weights = None if self.weights is None else self.weights.to(device)
         return Bags(self.ids.to(device), self.offsets.to(device), weights)
 

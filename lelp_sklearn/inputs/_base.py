@@ -14,7 +14,8 @@ from torch import Tensor
 class Rows(Protocol):
     """Rows on one device, of which batches are taken as of a tensor's first axis.
 
-    A batch is of the same kind, and is what the body's ``forward`` gets.
+    A batch is of the same kind, and is what the body's ``forward`` gets. For a body that ``pads``
+    they have ``lengths`` too.
     """
 
     @property
@@ -39,6 +40,7 @@ class Inputs(BaseEstimator, ABC):
 
     See Also
     --------
+    TableInputs : Data frames.
     ArrayInputs, SparseInputs : Numbers, dense and sparse.
 
     Examples

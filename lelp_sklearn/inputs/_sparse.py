@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils import InputTags
+from sklearn.utils import InputTags, assert_all_finite
 from sklearn.utils.validation import validate_data
 
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._bags import Bags
 from lelp_sklearn.inputs._base import Inputs
 
+_FLOATS = (np.float32, np.float64)
+
 
 class SparseInputs(Inputs):
     """Sparse rows as bags of weighted column numbers, in the memory of the CSR matrix.
 
-    Values are float32: others are converted, which copies the matrix once. A dense array is made
-    sparse.
+    Values are float32: others are converted, which copies them once, but not their places. A dense
+    array is made sparse.
 
     See Also
     --------
@@ -38,12 +40,17 @@ class SparseInputs(Inputs):
 
     def check(self, student: Any, X: Any, *, reset: bool) -> sparse.csr_array:
         """Rows in CSR form; see :class:`Inputs`."""
-        X = validate_data(student, X, accept_sparse="csr", dtype=np.float32, reset=reset)
+        if sparse.issparse(X) and X.format == "csr" and X.dtype in _FLOATS and min(X.shape) > 0:
+            # What scikit-learn's own checks would look at, without their third of a millisecond.
+            assert_all_finite(X.data, input_name="X")
+            return validate_data(student, X, skip_check_array=True, reset=reset)
+        X = validate_data(student, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
         return X if sparse.issparse(X) else sparse.csr_array(X)
 
     def read(self, X: sparse.csr_array) -> Bags:
         """Return the matrix's own memory as bags."""
-        return Bags(as_tensor(X.indices), as_tensor(X.indptr), as_tensor(X.data))
+        values = X.data.astype(np.float32, copy=False)
+        return Bags(as_tensor(X.indices), as_tensor(X.indptr), as_tensor(values))
 
     def example(self, student: Any) -> Bags:
         """Two rows of the first column."""

@@ -3,5 +3,7 @@
 from lelp_sklearn.networks._bag import BagOfNgrams
 from lelp_sklearn.networks._bodies import MLP, Linear
 from lelp_sklearn.networks._student import StudentNetwork
+from lelp_sklearn.networks._tabular import TabularMLP
+from lelp_sklearn.networks._text import StaticText, TextCNN
 
-__all__ = ["MLP", "BagOfNgrams", "Linear", "StudentNetwork"]
+__all__ = ["MLP", "BagOfNgrams", "Linear", "StaticText", "StudentNetwork", "TabularMLP", "TextCNN"]

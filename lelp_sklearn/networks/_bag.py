@@ -80,7 +80,8 @@ class BagOfNgrams(nn.Module):
         self.table = nn.EmbeddingBag(
             n_features, dim, mode="sum", sparse=bool(sparse_gradients), include_last_offset=True
         )
-        nn.init.normal_(self.table.weight, std=dim**-0.5)
+        # As small as fastText's: what a column means is learned, not drawn.
+        nn.init.uniform_(self.table.weight, -1 / dim, 1 / dim)
         self.bias = nn.Parameter(torch.zeros(dim))
         self.dropout = nn.Dropout(dropout)
         self.layers = MLP(dim, hidden, dropout) if hidden else None

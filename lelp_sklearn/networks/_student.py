@@ -51,8 +51,15 @@ class StudentNetwork(nn.Module):
     ):
         super().__init__()
         self.body = _build(body, body_params, known)
-        with torch.no_grad():
-            embedding = self.body.eval()(example)
+        try:
+            with torch.no_grad():
+                embedding = self.body.eval()(example)
+        except Exception as error:
+            raise TypeError(
+                f"the body {type(self.body).__name__} failed on two rows that are a "
+                f"{type(example).__name__}: {error} Inputs that suit it are named in its class "
+                "attribute reads, or given as the student's inputs."
+            ) from error
         if embedding.ndim != 2 or len(embedding) != len(example):
             raise ValueError(
                 f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "

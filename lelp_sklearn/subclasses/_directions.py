@@ -53,7 +53,10 @@ def class_shortage(
             f"be even; class {label!r} has {n_subclasses}."
         )
     if n_rows < n_subclasses:
-        return f"class {label!r} has {n_rows} rows, fewer than its {n_subclasses} subclasses."
+        return (
+            f"class {label!r} has {n_rows} rows, fewer than its {n_subclasses} subclasses: lower "
+            "n_subclasses, or give it as a mapping from class to number, with 1 for small classes."
+        )
     if n_basis > n_left:
         return (
             f"class {label!r} needs {n_basis} directions for {n_subclasses} subclasses; the "
