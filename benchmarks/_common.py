@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import sklearn
 import torch
 
@@ -112,6 +113,20 @@ def print_table(scores: dict[str, list[float]], seconds: dict[str, list[float]])
         error = percent.std(ddof=1) / len(percent) ** 0.5 if len(percent) > 1 else float("nan")
         took = f"{np.median(seconds[name]):.1f}" if np.isfinite(seconds[name]).all() else ""
         print(f"| {name} | {percent.mean():.2f} | {error:.2f} | {took} |")
+
+
+def print_columns(columns: dict[str, pd.Series[str]]) -> None:
+    """Print columns with the same rows as a Markdown table."""
+    table = pd.DataFrame(columns)
+    print("\n| | " + " | ".join(table) + " |\n|" + "---|" * (len(columns) + 1))
+    for name, row in table.iterrows():
+        print(f"| {name} | " + " | ".join(row) + " |")
+
+
+def mean_and_error(scores: pd.DataFrame) -> pd.Series[str]:
+    """Means and standard errors of shares, in per cent."""
+    percent, error = 100 * scores.mean(), 100 * scores.sem()
+    return percent.map("{:.2f}".format) + " ± " + error.map("{:.2f}".format)
 
 
 def machine() -> str:

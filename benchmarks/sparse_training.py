@@ -16,9 +16,9 @@ import time
 
 import numpy as np
 import torch
+from _common import machine
 from scipy import sparse
 
-from _common import machine
 from lelp_sklearn import BagOfNgrams, CrossEntropy, StudentClassifier
 
 
