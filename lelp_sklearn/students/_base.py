@@ -175,7 +175,7 @@ class BaseStudentClassifier(
         device = resolve_device(self.device)
         if not fresh:
             arrays["classes"] = self.classes_
-        inputs = self._make_inputs() if fresh else self.inputs_
+        inputs = clone(self._named_inputs()) if fresh else self.inputs_
         rows, classes = check_training_rows(
             self, inputs, X, y, class_weight=self.class_weight, reset=fresh, **arrays
         )
@@ -203,11 +203,9 @@ class BaseStudentClassifier(
             )
         return self
 
-    def _make_inputs(self) -> Inputs:
+    def _named_inputs(self) -> Inputs:
         """What the user names, or else the body."""
-        if self.inputs is not None:
-            return clone(self.inputs)
-        return getattr(self.module, "reads", ArrayInputs)()
+        return self.inputs or getattr(self.module, "reads", ArrayInputs)()
 
     def _fit_objective(self, rows: TrainingRows, classes: NDArray, seed: int) -> Objective:
         objective = self._make_objective()
@@ -297,7 +295,7 @@ class BaseStudentClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags = self._make_inputs().input_tags()
+        tags.input_tags = self._named_inputs().input_tags()
         return tags
 
 

@@ -134,9 +134,10 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         return self.net_.module_.head.in_features
 
     def _class_log_proba(self, X: ArrayLike) -> NDArray:
-        check_is_fitted(self, "net_")
-        n_subclasses = self.objective_.n_subclasses_
-        return self._forward(X, lambda o: fold(o.logits, n_subclasses).log_softmax(dim=1))
+        return self._forward(
+            X,
+            lambda outputs: fold(outputs.logits, self.objective_.n_subclasses_).log_softmax(dim=1),
+        )
 
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         check_is_fitted(self, "net_")
