@@ -33,7 +33,7 @@ from lelp_sklearn import (
 
 TEST_SPLIT = ["sst2_sentences", "trec", "banking77"]
 NO_SPLIT = ["mr", "subj", "sms_spam", "sentiment140_100k"]
-# Chosen on mr. Without momentum, as a rare word's would be old when it comes again.
+# Chosen on mr.
 SETTINGS = {"module": BagOfNgrams, "lr": 0.03, "optimizer__betas": (0.0, 0.999), "max_epochs": 5}
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 class SparseAdamW(torch.optim.AdamW):
     """AdamW that updates, of parameters with sparse gradients, only the rows a batch touched.
 
-    Moments and weight decay of other rows wait, as in :class:`torch.optim.SparseAdam`, which knows
-    neither dense parameters nor weight decay. Used in place of AdamW where a body's embedding has
-    ``sparse=True``.
+    Mean squares and weight decay of other rows wait, as in :class:`torch.optim.SparseAdam`, which
+    knows neither dense parameters nor weight decay. Such rows have no momentum: where AdamW would
+    go on moving a row for many steps after its one gradient, this goes all the way at once, so that
+    a learning rate means the same for dense and for sparse gradients. Used in place of AdamW.
 
     Examples
     --------
@@ -54,19 +55,16 @@ class SparseAdamW(torch.optim.AdamW):
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         state["step"] += 1
         step = state["step"].item()
-        beta1, beta2 = group["betas"]
+        beta2 = group["betas"][1]
         rows, g = _summed_by_row(gradient)
-        m = state["exp_avg"].index_select(0, rows).lerp_(g, 1 - beta1)
         v = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        state["exp_avg"].index_copy_(0, rows, m)
         state["exp_avg_sq"].index_copy_(0, rows, v)
         scale = v.sqrt_().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
         weights = parameter.index_select(0, rows).mul_(1 - group["lr"] * group["weight_decay"])
-        weights.addcdiv_(m, scale, value=-group["lr"] / (1 - beta1**step))
+        weights.addcdiv_(g, scale, value=-group["lr"])
         parameter.index_copy_(0, rows, weights)
 
 

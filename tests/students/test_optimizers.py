@@ -23,11 +23,30 @@ def train(optimizer, sparse, ids, **params):
 ALL = [torch.tensor([[0, 1, 2], [3, 4, 5], [i % 6, 0, 0]]) for i in range(8)]
 
 
-@pytest.mark.parametrize("params", [{}, {"weight_decay": 0.3}, {"betas": (0.5, 0.7), "eps": 1e-3}])
-def test_where_every_row_is_touched_it_is_adamw(params):
+@pytest.mark.parametrize("params", [{}, {"weight_decay": 0.3}, {"eps": 1e-3}])
+@pytest.mark.parametrize("beta2", [0.999, 0.7])
+def test_where_every_row_is_touched_it_is_adamw_without_momentum(params, beta2):
+    params = {**params, "betas": (0.0, beta2)}
     torch.testing.assert_close(
         train(SparseAdamW, True, ALL, **params), train(torch.optim.AdamW, False, ALL, **params)
     )
+
+
+def test_a_row_that_comes_once_goes_as_far_as_by_adamw():
+    # Once, and then a hundred batches without it, in which AdamW's momentum runs out.
+    ids = [torch.tensor([[0, 0, 0]])] * 200 + [torch.tensor([[5, 5, 5]])]
+    ids += [torch.tensor([[0, 0, 0]])] * 100
+    before = train(SparseAdamW, True, [])[0][5]
+    moved = [
+        (train(optimizer, sparse, ids, weight_decay=0.0)[0][5] - before).norm()
+        for optimizer, sparse in ((SparseAdamW, True), (torch.optim.AdamW, False))
+    ]
+    assert 0.8 < moved[0] / moved[1] < 1.25
+
+
+def test_dense_parameters_keep_their_momentum():
+    slow, fast = (train(SparseAdamW, True, ALL, betas=(beta, 0.9))[1] for beta in (0.9, 0.0))
+    assert not torch.allclose(slow, fast)
 
 
 def test_rows_that_are_not_touched_wait():
