@@ -5,18 +5,29 @@ from importlib.metadata import version
 
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs import TableInputs, TokenInputs
-from lelp_sklearn.inspection import HistoryDisplay, SubclassDisplay
+from lelp_sklearn.inspection import (
+    HistoryDisplay,
+    SplitterComparison,
+    SubclassDisplay,
+    compare_splitters,
+)
 from lelp_sklearn.networks import MLP, BagOfNgrams, Linear, StaticText, TabularMLP, TextCNN
 from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 from lelp_sklearn.report import DistillationReport
 from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier
 from lelp_sklearn.subclasses import (
+    AutoencoderSplitter,
+    ClusterSplitter,
+    EnsembleSplitter,
+    GraphSplitter,
+    ICASplitter,
     LELPProjector,
     OracleSplitter,
     RandomSplitter,
     SubclassSplitter,
     UniformSplitter,
+    propagate_labels,
 )
 from lelp_sklearn.teachers import (
     CompositeTeacher,
@@ -41,12 +52,17 @@ __all__ = [
     "KD",
     "LELP",
     "MLP",
+    "AutoencoderSplitter",
     "BagOfNgrams",
+    "ClusterSplitter",
     "CompositeTeacher",
     "CrossEntropy",
     "DistillationReport",
     "DistilledClassifier",
+    "EnsembleSplitter",
+    "GraphSplitter",
     "HistoryDisplay",
+    "ICASplitter",
     "LELPProjector",
     "LELPStudentClassifier",
     "Linear",
@@ -56,6 +72,7 @@ __all__ = [
     "SentenceTransformerTeacher",
     "SklearnTeacher",
     "SkorchTeacher",
+    "SplitterComparison",
     "StaticText",
     "StudentClassifier",
     "StudentOutputs",
@@ -73,6 +90,8 @@ __all__ = [
     "UniformSplitter",
     "as_teacher",
     "check_teacher",
+    "compare_splitters",
+    "propagate_labels",
     "teacher_outputs",
     "token_vectors",
 ]

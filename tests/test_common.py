@@ -9,9 +9,22 @@ from tests.expected_failures import EXPECTED_FAILURES
 
 ESTIMATORS = [
     lelp.LELPProjector(n_subclasses=2, null_space=False),
+    lelp.ClusterSplitter(n_subclasses=2, null_space=False),
+    lelp.ICASplitter(n_subclasses=2, null_space=False, random_state=0),
+    lelp.GraphSplitter(n_subclasses=2, null_space=False),
+    lelp.AutoencoderSplitter(n_subclasses=2, null_space=False),
     lelp.UniformSplitter(n_subclasses=3),
     lelp.RandomSplitter(n_subclasses=3, random_state=0),
     lelp.OracleSplitter(),
+    lelp.EnsembleSplitter(
+        [
+            (
+                "directions",
+                lelp.LELPProjector(n_subclasses=2, null_space=False, random_state=0),
+            ),
+            ("chance", lelp.RandomSplitter(n_subclasses=3, random_state=0)),
+        ]
+    ),
     # Steps enough for the 50 rows of scikit-learn's checks.
     lelp.StudentClassifier(random_state=0, batch_size=16, lr=0.05),
     lelp.StudentClassifier(lelp.BagOfNgrams, random_state=0, batch_size=16, lr=0.05),

@@ -1,6 +1,7 @@
-"""Pictures: learning curves and pseudo-subclasses. matplotlib is imported when one is drawn."""
+"""Pictures and comparisons. matplotlib and pandas are imported when they are used."""
 
+from lelp_sklearn.inspection._comparison import SplitterComparison, compare_splitters
 from lelp_sklearn.inspection._history import HistoryDisplay
 from lelp_sklearn.inspection._subclasses import SubclassDisplay
 
-__all__ = ["HistoryDisplay", "SubclassDisplay"]
+__all__ = ["HistoryDisplay", "SplitterComparison", "SubclassDisplay", "compare_splitters"]

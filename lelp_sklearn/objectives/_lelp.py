@@ -108,12 +108,13 @@ class LELP(Objective):
         """Fit the projector; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         projector = LELPProjector() if self.projector is None else clone(self.projector)
-        unseeded = {
-            name: random_state
+        unseeded = [
+            name
             for name, value in projector.get_params().items()
             if name.split("__")[-1] == "random_state" and value is None
-        }
-        projector.set_params(**unseeded)
+        ]
+        # Seeds of their own, as an ensemble of the same splitter would otherwise be one.
+        projector.set_params(**{name: random_state + i for i, name in enumerate(unseeded)})
         said = {"teacher_proba": teacher.proba, "teacher_coef": teacher.coef}
         extra = {name: v for name, v in said.items() if has_fit_parameter(projector, name)}
         self.projector_ = projector.fit(teacher.embeddings, classes[y], **extra)
@@ -122,7 +123,8 @@ class LELP(Objective):
                 f"the projector saw rows of the classes {self.projector_.classes_.tolist()}, the "
                 f"student has {classes.tolist()}: each class needs rows in the first call."
             )
-        vars(self.projector_).pop("moments_", None)  # C D^2 numbers that no student needs
+        for splitter in (self.projector_, *getattr(self.projector_, "splitters_", ())):
+            vars(splitter).pop("moments_", None)  # C D^2 numbers that no student needs
         self.n_subclasses_ = tuple(self.projector_.n_subclasses_.tolist())
         return self
 

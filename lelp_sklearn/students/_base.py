@@ -185,7 +185,7 @@ class BaseStudentClassifier(
         with seeded(seed, device), torch_threads(self.n_threads):
             if fresh:
                 self.inputs_ = inputs.fit(rows.X)
-                objective = self._fit_objective(rows, classes, seed)
+                objective = self._fit_objective(rows, classes, seed, partial)
                 net = self._make_net(objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
             objective = self.objective_
@@ -207,7 +207,9 @@ class BaseStudentClassifier(
         """What the user names, or else the body."""
         return self.inputs or getattr(self.module, "reads", ArrayInputs)()
 
-    def _fit_objective(self, rows: TrainingRows, classes: NDArray, seed: int) -> Objective:
+    def _fit_objective(
+        self, rows: TrainingRows, classes: NDArray, seed: int, partial: bool
+    ) -> Objective:
         objective = self._make_objective()
         if objective.needs and not rows.teacher.given:
             warnings.warn(
@@ -225,7 +227,19 @@ class BaseStudentClassifier(
                 stacklevel=5,
             )
         _check_needs(objective, rows.teacher)
+        objective = self._tuned(objective, rows, classes, seed, partial)
         return objective.fit(rows.teacher, rows.y, classes, seed)
+
+    def _tuned(
+        self,
+        objective: Objective,
+        rows: TrainingRows,
+        classes: NDArray,
+        seed: int,
+        partial: bool,
+    ) -> Objective:
+        """The objective, its "auto" parameters chosen on the rows; here it has none."""
+        return objective
 
     def _make_net(
         self,

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from lelp_sklearn._compat import StrOptions
 from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import LELP, Objective
 from lelp_sklearn.objectives._base import Weight
 from lelp_sklearn.students._base import BaseStudentClassifier
+from lelp_sklearn.students._inputs import TrainingRows
+from lelp_sklearn.students._tuning import subclass_weight_scores
 from lelp_sklearn.subclasses import LELPProjector, SubclassSplitter
 
 
@@ -36,10 +40,11 @@ class LELPStudentClassifier(BaseStudentClassifier):
         tau above 0, of the class probabilities.
     alpha : float, default=0.0
         Share of the labels' cross-entropy, from 0 to 1, on labelled rows.
-    subclass_weight : float, "linear" or callable, default=1.0
+    subclass_weight : float, "linear", "auto" or callable, default=1.0
         Weight of what subclasses add to classes: 1 is the paper, 0 plain distillation with a wide
         head; 0.03 to 0.3 is often the best for small students. "linear" falls from 1 to 0 over the
-        epochs; a callable gets the progress of training, 0 to 1.
+        epochs; a callable gets the progress of training, 0 to 1. "auto" chooses from 0, 0.03, 0.1,
+        0.3 and 1; see the notes.
     optimizer : torch.optim.Optimizer class, default=torch.optim.AdamW
         Further arguments by ``optimizer__`` parameters.
     lr : float, default=0.01
@@ -87,6 +92,10 @@ class LELPStudentClassifier(BaseStudentClassifier):
         The skorch net; ``net_.module_`` is the torch module.
     objective_ : LELP
         The fitted objective.
+    subclass_weight_ : float, "linear" or callable
+        The weight trained with: what "auto" chose, else ``subclass_weight``.
+    subclass_weight_scores_ : dict of float to float
+        Held-out log-loss of each weight; only with "auto".
     history_ : list of dict
         One record an epoch.
     inputs_ : Inputs
@@ -104,6 +113,16 @@ class LELPStudentClassifier(BaseStudentClassifier):
     StudentClassifier : With any other objective.
     LELPProjector : The default projector.
     DistilledClassifier : Asks the teacher itself.
+
+    Notes
+    -----
+    ``subclass_weight="auto"`` holds out a fifth of each class's labelled rows, trains the student
+    on all others with each of five weights, takes the weight of the lowest held-out log-loss of the
+    labels (the smallest in a tie) and trains with it on all rows. That is six fits instead of one.
+    It goes by the log-loss because accuracies on so few rows are often equal. Unlabelled rows are
+    trained on and never scored; row and class weights count in the score as in training. A class
+    with a single labelled row keeps it for training. A further fit with ``warm_start``, and
+    ``partial_fit`` after a fit, keep the weight; a first ``partial_fit`` is an error.
 
     References
     ----------
@@ -127,6 +146,7 @@ class LELPStudentClassifier(BaseStudentClassifier):
     _parameter_constraints: dict = {  # noqa: RUF012
         **BaseStudentClassifier._parameter_constraints,
         **LELP._parameter_constraints,
+        "subclass_weight": [*LELP._parameter_constraints["subclass_weight"], StrOptions({"auto"})],
     }
 
     def __init__(
@@ -181,6 +201,11 @@ class LELPStudentClassifier(BaseStudentClassifier):
         """The fitted projector; absent where the student was trained on labels alone."""
         return self.objective_.projector_
 
+    @property
+    def subclass_weight_(self) -> Weight:
+        """The weight trained with; absent where the student was trained on labels alone."""
+        return self.objective_.subclass_weight
+
     def set_params(self, **params: Any) -> LELPStudentClassifier:
         """Set parameters; ``projector__`` ones reach the default projector too.
 
@@ -205,3 +230,23 @@ class LELPStudentClassifier(BaseStudentClassifier):
             alpha=self.alpha,
             subclass_weight=self.subclass_weight,
         )
+
+    def _tuned(
+        self,
+        objective: Objective,
+        rows: TrainingRows,
+        classes: NDArray,
+        seed: int,
+        partial: bool,
+    ) -> Objective:
+        self.__dict__.pop("subclass_weight_scores_", None)  # of an earlier fit
+        if not isinstance(objective, LELP) or objective.subclass_weight != "auto":
+            return objective
+        if partial:
+            raise ValueError(
+                "subclass_weight='auto' cannot be chosen by partial_fit, which sees only a part of "
+                "the rows: give a number, such as 0.1, or call fit first."
+            )
+        scores = subclass_weight_scores(self, rows, classes, seed)
+        self.subclass_weight_scores_ = scores
+        return objective.set_params(subclass_weight=min(scores, key=scores.__getitem__))

@@ -182,6 +182,30 @@ def one_class_message(classes: NDArray, who: str) -> str:
     return f"{who} needs at least two classes; y holds only one class, {classes.tolist()}."
 
 
+def too_few_rows_message(label: Any, n_rows: int, n_subclasses: int) -> str:
+    """Why a class that is smaller than its number of subclasses is refused."""
+    return (
+        f"class {label!r} has {n_rows} rows, fewer than its {n_subclasses} subclasses: lower "
+        "n_subclasses, or give it as a mapping from class to number, with 1 for small classes."
+    )
+
+
+def too_few_columns_message(label: Any, n_needed: int, count: int, n_features: str) -> str:
+    """Why a class is refused that has fewer columns than directions; n_features in words."""
+    return (
+        f"class {label!r} needs {n_needed} directions for {count} subclasses; the embeddings have "
+        f"{n_features}: lower n_subclasses, or set null_space=False."
+    )
+
+
+def no_spread_message(label: Any, n_rows: int) -> str:
+    """Why a class of equal rows is refused."""
+    return (
+        f"class {label!r} has the same embedding in all of its {n_rows} rows, so nothing splits "
+        "it: check the teacher, or give it n_subclasses 1."
+    )
+
+
 def subclass_counts(n_subclasses: int | Mapping[Any, int], classes: NDArray) -> NDArray:
     """Number of subclasses of each class, from one number or a mapping of label to number."""
     if not isinstance(n_subclasses, Mapping):

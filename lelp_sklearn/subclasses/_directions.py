@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.stats import ortho_group
 
+from lelp_sklearn.subclasses._base import (
+    no_spread_message,
+    too_few_columns_message,
+    too_few_rows_message,
+)
 from lelp_sklearn.subclasses._moments import ClassMoments
 
 
@@ -22,19 +27,32 @@ class ClassDirections(NamedTuple):
 
 
 def class_directions(
-    covariance: NDArray, n_subclasses: int, kind: str, rng: np.random.Generator
+    covariance: NDArray,
+    outside: NDArray,
+    n_subclasses: int,
+    kind: str,
+    rng: np.random.Generator,
 ) -> ClassDirections:
-    """Directions v'_{c,1..S} and scale r_c of a class with the given covariance (D, D)."""
+    """Directions v'_{c,1..S} and scale r_c of a class with the given covariance (D, D).
+
+    They lie in the span of ``outside`` (D, D - r), orthonormal columns.
+    """
     n_basis = n_basis_directions(n_subclasses, kind)
+    covariance = outside.T @ covariance @ outside
     if kind == "random":
         basis = _random_directions(len(covariance), n_basis, rng)
     else:
         basis = _principal_directions(covariance, n_basis)
-    rotation = _mixing(n_subclasses, kind, rng)
+    if kind == "varimax":
+        # In the embeddings' own columns: what is simple in those of `outside` means nothing.
+        loadings = outside @ basis.T * np.sqrt(_variance(covariance, basis))
+        rotation = varimax(loadings).T
+    else:
+        rotation = _mixing(n_subclasses, kind, rng)
     components = rotation @ basis
     total = np.trace(covariance)
     return ClassDirections(
-        components,
+        components @ outside.T,
         float(np.sqrt(_variance(covariance, components).mean())) or 1.0,
         rotation,
         _variance(covariance, basis) / total if total > 0 else np.zeros(n_basis),
@@ -53,21 +71,12 @@ def class_shortage(
             f"be even; class {label!r} has {n_subclasses}."
         )
     if n_rows < n_subclasses:
-        return (
-            f"class {label!r} has {n_rows} rows, fewer than its {n_subclasses} subclasses: lower "
-            "n_subclasses, or give it as a mapping from class to number, with 1 for small classes."
-        )
+        return too_few_rows_message(label, n_rows, n_subclasses)
     if n_basis > n_left:
-        return (
-            f"class {label!r} needs {n_basis} directions for {n_subclasses} subclasses; the "
-            f"embeddings have n_features={len(mean)}, of which {n_left} are left beside what the "
-            "logits say: lower n_subclasses, or set null_space=False."
-        )
+        left = f"n_features={len(mean)}, of which {n_left} are left beside what the logits say"
+        return too_few_columns_message(label, n_basis, n_subclasses, left)
     if np.trace(moments.scatter[c]) <= 1e-14 * n_rows * (mean @ mean):
-        return (
-            f"class {label!r} has the same embedding in all of its {n_rows} rows, so nothing "
-            "splits it: check the teacher, or give it n_subclasses 1."
-        )
+        return no_spread_message(label, n_rows)
     return None
 
 
@@ -84,6 +93,24 @@ def _mixing(n_subclasses: int, kind: str, rng: np.random.Generator) -> NDArray:
         half = np.eye(n_subclasses // 2)
         return np.concatenate([half, -half])
     return np.eye(n_subclasses)
+
+
+def varimax(loadings: NDArray, *, tol: float = 1e-10, max_iter: int = 1000) -> NDArray:
+    """Kaiser's rotation R (K, K): squares of ``loadings @ R`` (D, K) vary most within columns.
+
+    By the iteration of singular value decompositions that goes uphill from no rotation.
+    """
+    R = np.eye(loadings.shape[1])
+    reached = 0.0
+    for _ in range(max_iter):
+        rotated = loadings @ R
+        uphill = loadings.T @ (rotated**3 - rotated * (rotated**2).mean(axis=0))
+        U, strength, Vt = np.linalg.svd(uphill)
+        R = U @ Vt
+        if strength.sum() <= reached * (1 + tol):
+            break
+        reached = strength.sum()
+    return R
 
 
 def _principal_directions(covariance: NDArray, n_directions: int) -> NDArray:

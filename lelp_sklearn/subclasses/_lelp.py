@@ -19,9 +19,16 @@ from lelp_sklearn.subclasses._base import (
     one_class_message,
     subclass_counts,
 )
+from lelp_sklearn.subclasses._counts import auto_counts
 from lelp_sklearn.subclasses._directions import class_directions, class_shortage
 from lelp_sklearn.subclasses._moments import ClassMoments
-from lelp_sklearn.subclasses._null_space import check_coef, complement, logit_basis
+from lelp_sklearn.subclasses._null_space import (
+    NULL_SPACE_SKIPPED,
+    NULL_SPACE_UNKNOWN,
+    check_coef,
+    complement,
+    logit_basis,
+)
 
 
 class LELPProjector(SubclassSplitter):
@@ -39,15 +46,22 @@ class LELPProjector(SubclassSplitter):
 
     Parameters
     ----------
-    n_subclasses : int or mapping of label to int, default=6
-        Subclasses a class, S. A class with 1 is not split.
+    n_subclasses : int, mapping of label to int, or "auto", default=6
+        Subclasses a class, S. A class with 1 is not split; where all are 1, a student learns as
+        from KD, and its head has one logit a class. "auto" gives each class as many as the
+        principal directions that explain 90 % of its variance without the null space (twice as
+        many for "signed_pca"), from 2 to 16, with at least 10 rows a subclass; a class with fewer
+        than 20 rows, or without variance, gets 1. So with many small classes "auto" is KD, and
+        costs no more logits.
     subclass_temperature : float, default=0.3
         beta above 0. Low is sharp: near 0 each row falls into one subclass. As the projections are
         scaled to unit mean square, the number means the same for every teacher.
-    directions : {"rotated", "pca", "signed_pca", "random"}, default="rotated"
+    directions : {"rotated", "pca", "signed_pca", "varimax", "random"}, default="rotated"
         "rotated" (the paper): the S principal directions mixed by a random rotation, drawn once a
         class. "pca": the principal directions themselves. "signed_pca": S / 2 principal
-        directions, each with both signs (S even). "random": random orthonormal ones, a control.
+        directions, each with both signs (S even). "varimax": the S principal directions rotated so
+        that each loads on few columns of the embeddings; the loadings follow from the moments, so
+        parts still merge. "random": random orthonormal ones, a control.
     null_space : bool or "auto", default="auto"
         Whether to remove from the embeddings what the teacher's logits already say: the row space
         of its centred output weights. They are given to fit as ``teacher_coef``, or else recovered
@@ -84,12 +98,15 @@ class LELPProjector(SubclassSplitter):
     See Also
     --------
     LELPStudentClassifier : A student trained on these subclasses.
+    ICASplitter, ClusterSplitter : Independent directions; clusters.
     RandomSplitter, UniformSplitter, OracleSplitter : Controls.
 
     References
     ----------
     Loo, Iliopoulos, Hu and Vee (2024), Linear Projections of Teacher Embeddings for Few-Class
     Distillation, arXiv:2409.20449, sections 3.1 and 3.2. Centring and scale are this package's.
+
+    Kaiser (1958), The varimax criterion for analytic rotation in factor analysis, Psychometrika 23.
 
     Examples
     --------
@@ -110,9 +127,13 @@ class LELPProjector(SubclassSplitter):
     moments_: ClassMoments
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_subclasses": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "n_subclasses": [
+            Interval(Integral, 1, None, closed="left"),
+            Mapping,
+            StrOptions({"auto"}),
+        ],
         "subclass_temperature": [Interval(Real, 0, None, closed="neither")],
-        "directions": [StrOptions({"rotated", "pca", "signed_pca", "random"})],
+        "directions": [StrOptions({"rotated", "pca", "signed_pca", "varimax", "random"})],
         "null_space": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state"],
     }
@@ -120,7 +141,7 @@ class LELPProjector(SubclassSplitter):
     def __init__(
         self,
         *,
-        n_subclasses: int | Mapping[Any, int] = 6,
+        n_subclasses: int | Mapping[Any, int] | str = 6,
         subclass_temperature: float = 0.3,
         directions: str = "rotated",
         null_space: bool | str = "auto",
@@ -244,12 +265,16 @@ class LELPProjector(SubclassSplitter):
             return one_class_message(moments.classes, "LELPProjector")
         known = self._teacher_coef is not None or moments.n_proba is not None
         if self.null_space is True and not known:
-            return (
-                "null_space=True needs the teacher's output weights: pass teacher_coef, or "
-                "teacher_proba to recover them, or set null_space=False."
-            )
+            return NULL_SPACE_UNKNOWN
         V = self._logit_directions()
         n_left = self.n_features_in_ - (0 if V is None else V.shape[1])
+        if not n_left:
+            return (
+                f"the embeddings have n_features={self.n_features_in_}, and the logits say all of "
+                "it: nothing is left to split classes by. Set null_space=False."
+            )
+        if isinstance(self.n_subclasses, str):
+            return None  # "auto" asks no class for more than it has
         counts = subclass_counts(self.n_subclasses, moments.classes)
         problems = (
             class_shortage(moments, c, count, self.directions, n_left)
@@ -263,18 +288,18 @@ class LELPProjector(SubclassSplitter):
         moments = self.moments_
         V = self._logit_directions()
         if V is None and self.null_space == "auto":
-            warnings.warn(
-                "null_space='auto' is skipped: neither teacher_coef nor teacher_proba was given. "
-                "Pass one of them, or set null_space=False to say that this is meant.",
-                UserWarning,
-                stacklevel=4,
-            )
+            warnings.warn(NULL_SPACE_SKIPPED, UserWarning, stacklevel=4)
         outside = np.eye(self.n_features_in_) if V is None else complement(V)
         self.classes_ = moments.classes
-        self.n_subclasses_ = subclass_counts(self.n_subclasses, moments.classes)
+        self.n_subclasses_ = (
+            auto_counts(moments, outside, self.directions)
+            if isinstance(self.n_subclasses, str)
+            else subclass_counts(self.n_subclasses, moments.classes)
+        )
         found = [
             class_directions(
-                outside.T @ (moments.scatter[c] / moments.count[c]) @ outside,
+                moments.scatter[c] / moments.count[c],
+                outside,
                 count,
                 self.directions,
                 np.random.default_rng([self._seed, c]),
@@ -282,7 +307,7 @@ class LELPProjector(SubclassSplitter):
             for c, count in enumerate(self.n_subclasses_)
         ]
         self.means_ = moments.mean.copy()
-        self.components_ = np.concatenate([d.components @ outside.T for d in found])
+        self.components_ = np.concatenate([d.components for d in found])
         self.scale_ = np.array([d.scale for d in found])
         self.rotation_ = [d.rotation for d in found]
         self.explained_variance_ratio_ = [d.explained_variance_ratio for d in found]

@@ -9,6 +9,15 @@ from sklearn.utils.validation import check_array
 
 from lelp_sklearn.subclasses._moments import ClassMoments
 
+NULL_SPACE_UNKNOWN = (
+    "null_space=True needs the teacher's output weights: pass teacher_coef, or teacher_proba to "
+    "recover them, or set null_space=False."
+)
+NULL_SPACE_SKIPPED = (
+    "null_space='auto' is skipped: neither teacher_coef nor teacher_proba was given. Pass one of "
+    "them, or set null_space=False to say that this is meant."
+)
+
 
 def check_coef(teacher_coef: ArrayLike | None, n_features: int) -> NDArray | None:
     """Output weights (C, D) that fit embeddings of so many columns."""

@@ -12,9 +12,10 @@ from scipy.linalg import subspace_angles
 from sklearn.base import clone
 
 from lelp_sklearn import LELPProjector
+from lelp_sklearn.subclasses._directions import varimax
 from tests.data import embeddings, linear_teacher
 
-DIRECTIONS = ["rotated", "pca", "signed_pca", "random"]
+DIRECTIONS = ["rotated", "pca", "signed_pca", "varimax", "random"]
 seeds = st.integers(0, 10_000)
 
 
@@ -88,6 +89,39 @@ def test_signed_pca_takes_each_direction_with_both_signs():
     half = projector(directions="pca", n_subclasses=2).fit(H, y)
     np.testing.assert_allclose(p.components_[:2], half.components_[:2])
     np.testing.assert_allclose(p.components_[2:4], -half.components_[:2])
+
+
+def test_varimax_finds_the_columns_that_vary_together():
+    rng = np.random.default_rng(0)
+    apart = np.zeros((3, 9))
+    for s in range(3):
+        apart[s, 3 * s : 3 * s + 3] = 1 / np.sqrt(3)
+    H = rng.standard_normal((3000, 3)) @ apart + 0.01 * rng.standard_normal((3000, 9))
+    y = np.arange(3000) % 2
+    pca = projector(n_subclasses=3, directions="pca").fit(H, y)
+    for null_space in (False, True):
+        coef = np.vstack([np.tile([1.0, -1.0, 0.0], 3), np.zeros(9)])
+        p = projector(n_subclasses=3, directions="varimax", null_space=null_space)
+        p.fit(H, y, teacher_coef=coef)
+        near = np.abs(p.components_[:3] @ apart.T)
+        np.testing.assert_allclose(near.max(axis=0), 1, atol=1e-3)
+        assert np.abs(pca.components_[:3] @ apart.T).max(axis=0).min() < 0.99
+        np.testing.assert_allclose(p.rotation_[0] @ p.rotation_[0].T, np.eye(3), atol=1e-12)
+
+
+def test_varimax_is_a_peak_of_its_criterion():
+    L = np.random.default_rng(0).standard_normal((12, 2))
+    angles = np.linspace(0, np.pi, 20_001)
+    turned = L @ np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]]).T
+    best = (turned**2).var(axis=1).sum(axis=1).max()
+    np.testing.assert_allclose(((L @ varimax(L)) ** 2).var(axis=0).sum(), best, rtol=1e-6)
+
+
+def test_varimax_adds_up_from_parts():
+    H, y = embeddings()
+    whole, parts = projector(directions="varimax").fit(H, y), projector(directions="varimax")
+    parts.partial_fit(H[:50], y[:50]).merge(projector().partial_fit(H[50:], y[50:]))
+    np.testing.assert_allclose(parts.transform(H), whole.transform(H), atol=1e-5)
 
 
 def test_random_directions_are_orthonormal_and_not_the_principal_ones():
