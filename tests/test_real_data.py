@@ -6,11 +6,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from lelp_sklearn import KD, MLP, CrossEntropy, DistilledClassifier, StudentClassifier
+from lelp_sklearn import (
+    KD,
+    MLP,
+    BagOfNgrams,
+    CrossEntropy,
+    DistilledClassifier,
+    StaticText,
+    StudentClassifier,
+    TabularMLP,
+)
 
 FOLDER = os.environ.get("LELP_DATA")
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="LELP_DATA does not name a data folder")
@@ -49,6 +60,35 @@ def test_adult_with_mixed_columns_and_a_forest_out_of_fold():
     student = make_pipeline(encode, StudentClassifier(objective=KD(), random_state=0))
     distilled = DistilledClassifier(forest, student, cv=3).fit(X, y)
     assert distilled.score(*load("adult", "test")) > 0.83
+
+
+def test_adult_as_it_is_through_a_table_student():
+    X, y = load("adult")
+    X, y = X[:3000], y[:3000]
+    boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=0)
+    teacher = make_pipeline(FunctionTransformer(_with_categories), boosting)
+    student = StudentClassifier(TabularMLP, objective=KD(), max_epochs=10, random_state=0)
+    distilled = DistilledClassifier(teacher, student, cv=3).fit(X, y)
+    X_test, y_test = load("adult", "test")
+    assert distilled.score(X_test, y_test) > 0.83
+    report = distilled.report(X_test[:2000], y_test[:2000]).rows
+    assert report["student"]["average_precision"] > 0.7
+
+
+def test_messages_as_sparse_words_and_as_tokens():
+    X, y = load("sms_spam", "all")
+    texts, rest, y, y_rest = train_test_split(
+        X["text"].tolist(), y.to_numpy(str), train_size=0.5, stratify=y, random_state=0
+    )
+    settings = {"objective": CrossEntropy(), "max_epochs": 5, "random_state": 0}
+    words = make_pipeline(TfidfVectorizer(), StudentClassifier(BagOfNgrams, **settings))
+    tokens = StudentClassifier(StaticText, module__dim=32, **settings)
+    for student in (words, tokens):
+        assert student.fit(texts, y).score(rest, y_rest) > 0.96  # 0.87 are not spam
+
+
+def _with_categories(X):
+    return X.astype(dict.fromkeys(X.select_dtypes(exclude="number"), "category"))
 
 
 def _lelp():
