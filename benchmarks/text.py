@@ -17,7 +17,7 @@ import pandas as pd
 from _common import machine, mean_and_error, print_columns
 from sentence_transformers import SentenceTransformer
 from sklearn.base import clone
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import cross_val_predict, train_test_split
@@ -99,7 +99,11 @@ def one_split(texts, y, H, test, args, seed):
     proba[: len(labelled)] = cross_val_predict(
         head, H[labelled], y[labelled], cv=5, method="predict_proba"
     )
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts[rows])
+    vectorizer = (
+        HashingVectorizer(ngram_range=(1, 2), n_features=2**18)
+        if args.hashed
+        else TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    ).fit(texts[rows])
     X, X_test = vectorizer.transform(texts[rows]), vectorizer.transform(texts[test])
     guessed = np.concatenate([y[labelled], teacher.predict(H[rest])])
     sizes = {c: int((guessed == c).sum()) for c in teacher.classes_}
@@ -121,6 +125,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--embeddings", type=Path, required=True, help="folder for embeddings")
     parser.add_argument("--sets", nargs="*", default=NO_SPLIT[:3] + TEST_SPLIT + NO_SPLIT[3:])
+    parser.add_argument("--hashed", action="store_true", help="hashed n-grams in place of TF-IDF")
     parser.add_argument("--labelled", type=int, default=500)
     parser.add_argument("--limit", type=int, default=25_000, help="texts of a set without splits")
     parser.add_argument("--seeds", type=int, default=5)
