@@ -34,7 +34,8 @@ class BagOfNgrams(nn.Module):
     sparse_gradients : bool or "auto", default="auto"
         Whether a step updates only the vectors of the batch's columns (see
         :class:`SparseAdamW`): slower for a small table, much faster for a large one. "auto" does
-        from 50,000 columns on.
+        from 50,000 columns on. The student's optimizer must take sparse gradients: AdamW, the
+        default, and SGD do; most others ask for False.
 
     Raises
     ------

@@ -127,3 +127,23 @@ def test_pipelines_searches_and_teachers_on_raw_text():
         cv=2,
     )
     assert search.fit(texts, y).score(texts, y) > 0.95
+
+
+def test_bad_sparse_rows_are_errors_in_fit_and_in_predict():
+    fitted = student().fit(CSR, Y)
+    holes = CSR.copy()
+    holes.data[7] = np.nan
+    for call in (lambda: student().fit(holes, Y), lambda: fitted.predict(holes)):
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            call()
+    with pytest.raises(ValueError, match=r"X has 63 features.*expecting 64"):
+        fitted.predict(CSR[:, :63])
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        fitted.predict(CSR[:0])
+
+
+def test_optimizers_and_sparse_gradients():
+    sgd = student(optimizer=torch.optim.SGD, module__sparse_gradients=True, lr=1.0, max_epochs=10)
+    assert sgd.fit(CSR, Y).score(CSR, Y) > 0.8
+    with pytest.raises(RuntimeError, match="sparse"):
+        student(optimizer=torch.optim.RMSprop, module__sparse_gradients=True).fit(CSR, Y)
