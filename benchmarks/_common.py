@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import sklearn
 import torch
+from sklearn.model_selection import train_test_split
 
 from lelp_sklearn import (
     CrossEntropy,
@@ -113,6 +114,17 @@ def print_table(scores: dict[str, list[float]], seconds: dict[str, list[float]])
         error = percent.std(ddof=1) / len(percent) ** 0.5 if len(percent) > 1 else float("nan")
         took = f"{np.median(seconds[name]):.1f}" if np.isfinite(seconds[name]).all() else ""
         print(f"| {name} | {percent.mean():.2f} | {error:.2f} | {took} |")
+
+
+def train_and_test(folder: Path, name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A set's own split, or a stratified quarter for testing where it has none."""
+    files = {file.stem: pd.read_parquet(file) for file in (folder / name).glob("*.parquet")}
+    if "all" not in files:
+        return files["train"], files["test"]
+    train, test = train_test_split(
+        files["all"], test_size=0.25, stratify=files["all"]["label"], random_state=seed
+    )
+    return train, test
 
 
 def print_columns(columns: dict[str, pd.Series[str]]) -> None:

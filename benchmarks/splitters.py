@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _common import machine, mean_and_error, print_columns
+from _common import machine, mean_and_error, print_columns, train_and_test
 from scipy.stats import wilcoxon
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import cross_val_predict, train_test_split
+from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from lelp_sklearn import (
@@ -63,12 +63,7 @@ def splitters(n):
 
 
 def read(folder, name, seed, limit):
-    files = {file.stem: pd.read_parquet(file) for file in (folder / name).glob("*.parquet")}
-    if "all" in files:
-        y = files["all"]["label"]
-        parts = train_test_split(files["all"], test_size=0.25, stratify=y, random_state=seed)
-    else:
-        parts = files["train"], files["test"]
+    parts = train_and_test(folder, name, seed)
     train = parts[0].sample(min(limit, len(parts[0])), random_state=seed)
     scaler = StandardScaler().fit(train.drop(columns=["label", "fine"]))
     rows = [

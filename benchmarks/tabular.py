@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _common import machine, mean_and_error, print_columns
+from _common import machine, mean_and_error, print_columns, train_and_test
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -39,12 +39,7 @@ BODIES = {"linear": (), "MLP 64": 64}
 
 def read(folder, name, seed):
     """Training and test rows with their labels; a set without a split is split by the seed."""
-    files = {file.stem: pd.read_parquet(file) for file in (folder / name).glob("*.parquet")}
-    if "all" in files:
-        y = files["all"]["label"]
-        train, test = train_test_split(files["all"], test_size=0.25, stratify=y, random_state=seed)
-    else:
-        train, test = files["train"], files["test"]
+    train, test = train_and_test(folder, name, seed)
     rows = [part.drop(columns=["label", *HIDDEN], errors="ignore") for part in (train, test)]
     texts = rows[0].select_dtypes(exclude="number").columns
     categories = {
