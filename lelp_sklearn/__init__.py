@@ -12,8 +12,16 @@ from lelp_sklearn.inspection import (
     compare_splitters,
 )
 from lelp_sklearn.networks import MLP, BagOfNgrams, Linear, StaticText, TabularMLP, TextCNN
-from lelp_sklearn.objectives import KD, LELP, CrossEntropy, Objective
-from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+from lelp_sklearn.objectives import (
+    KD,
+    LELP,
+    CrossEntropy,
+    Objective,
+    Stage,
+    Stages,
+    WeightedSum,
+)
+from lelp_sklearn.outputs import BodyOutputs, StudentOutputs, TeacherOutputs
 from lelp_sklearn.report import DistillationReport
 from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier
 from lelp_sklearn.subclasses import (
@@ -54,6 +62,7 @@ __all__ = [
     "MLP",
     "AutoencoderSplitter",
     "BagOfNgrams",
+    "BodyOutputs",
     "ClusterSplitter",
     "CompositeTeacher",
     "CrossEntropy",
@@ -73,6 +82,8 @@ __all__ = [
     "SklearnTeacher",
     "SkorchTeacher",
     "SplitterComparison",
+    "Stage",
+    "Stages",
     "StaticText",
     "StudentClassifier",
     "StudentOutputs",
@@ -88,6 +99,7 @@ __all__ = [
     "TorchTeacher",
     "TransformersTeacher",
     "UniformSplitter",
+    "WeightedSum",
     "as_teacher",
     "check_teacher",
     "compare_splitters",

@@ -28,6 +28,10 @@ class TeacherOutputs:
         Embeddings, any real numbers.
     coef : ndarray of shape (C, D) or (1, D), or None
         Weights of the teacher's linear last layer on the embeddings; the same for all rows.
+    hidden : ndarray of shape (n, L, D) or None
+        Hidden layers, one vector a layer, first layer first.
+    attention : ndarray of shape (n, H, Q, K) or None
+        Attention of H heads; the rows of padded queries are zero.
 
     Examples
     --------
@@ -43,6 +47,8 @@ class TeacherOutputs:
     proba: NDArray | None = None
     embeddings: NDArray | None = None
     coef: NDArray | None = None
+    hidden: NDArray | None = None
+    attention: NDArray | None = None
 
     @property
     def given(self) -> list[str]:
@@ -63,11 +69,35 @@ class TeacherOutputs:
         )
 
 
+class BodyOutputs(NamedTuple):
+    """What a student's body gives on a batch beside its embedding.
+
+    A body that can be asked for more than an embedding has a method ``outputs`` that returns this
+    for a batch; ``hidden`` holds one tensor (B, width) a layer, ``attention`` is of shape
+    (B, H, Q, K), and ``mask`` (B, Q) is True for tokens that are not padding.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn import MLP
+    >>> body = MLP(n_features=4, hidden=[8, 6])
+    >>> [tuple(layer.shape) for layer in body.outputs(torch.ones(5, 4)).hidden]
+    [(5, 8), (5, 6)]
+    """
+
+    embedding: Tensor
+    hidden: tuple[Tensor, ...] = ()
+    attention: Tensor | None = None
+    mask: Tensor | None = None
+
+
 class StudentOutputs(NamedTuple):
     """A student's outputs on a batch.
 
     ``logits`` has one column a subclass, class after class, shape (B, sum of S_c); ``embedding``
-    is what the body gives and the head reads, shape (B, E).
+    is what the body gives and the head reads, shape (B, E). ``hidden``, ``attention`` and ``mask``
+    are those of :class:`BodyOutputs`, where the objective asks for them; ``view`` is the embedding
+    of the other view of the batch that an objective makes in training.
 
     Examples
     --------
@@ -81,10 +111,19 @@ class StudentOutputs(NamedTuple):
 
     logits: Tensor
     embedding: Tensor
+    hidden: tuple[Tensor, ...] = ()
+    attention: Tensor | None = None
+    mask: Tensor | None = None
+    view: Tensor | None = None
 
 
 def check_teacher_outputs(
-    proba: ArrayLike | None, embeddings: ArrayLike | None, n_rows: int, classes: NDArray
+    proba: ArrayLike | None,
+    embeddings: ArrayLike | None,
+    n_rows: int,
+    classes: NDArray,
+    hidden: ArrayLike | None = None,
+    attention: ArrayLike | None = None,
 ) -> TeacherOutputs:
     """Check arrays from a user against the rows and classes that a student sees.
 
@@ -98,6 +137,10 @@ def check_teacher_outputs(
         Rows of X.
     classes : ndarray
         The student's classes.
+    hidden : array-like of shape (n_rows, L, D) or None
+        Hidden layers.
+    attention : array-like of shape (n_rows, H, Q, K) or None
+        Attention.
 
     Returns
     -------
@@ -128,11 +171,22 @@ def check_teacher_outputs(
         proba = np.maximum(proba, 0) if proba.min() < 0 else proba
     if embeddings is not None:
         embeddings = _check_rows(embeddings, "teacher_embeddings", n_rows)
-    return TeacherOutputs(proba, embeddings)
+    if hidden is not None:
+        hidden = _check_rows(hidden, "teacher_hidden", n_rows, "(n_rows, layers, width)")
+    if attention is not None:
+        shape = "(n_rows, heads, queries, keys)"
+        attention = _check_rows(attention, "teacher_attention", n_rows, shape)
+    return TeacherOutputs(proba, embeddings, hidden=hidden, attention=attention)
 
 
-def _check_rows(values: ArrayLike, name: str, n_rows: int) -> NDArray:
-    array: NDArray = check_array(values, dtype=[np.float64, np.float32], input_name=name)
+def _check_rows(
+    values: ArrayLike, name: str, n_rows: int, shape: str = "(n_rows, width)"
+) -> NDArray:
+    array: NDArray = check_array(
+        values, dtype=[np.float64, np.float32], input_name=name, allow_nd=True
+    )
+    if array.ndim != shape.count(",") + 1:
+        raise ValueError(f"{name} has shape {array.shape}: expected {shape}.")
     if len(array) != n_rows:
         raise ValueError(
             f"{name} has {len(array)} rows and X has {n_rows}: pass one row of the teacher's "

@@ -110,6 +110,21 @@ class Inputs(BaseEstimator, ABC):
             A tensor, or what behaves like one in its first axis.
         """
 
+    def matrix(self, X: Any) -> Any:
+        """Checked rows as numbers, for a splitter that looks at them.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        array-like or sparse matrix of shape (n_rows, p), or None
+            None, as here, where the rows have no such form.
+        """
+        return None
+
     @abstractmethod
     def example(self, student: Any) -> Rows:
         """Two made-up rows, for the size of the body's embedding."""

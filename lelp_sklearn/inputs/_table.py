@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
@@ -198,6 +199,17 @@ class TableInputs(Inputs):
             )
         codes = prepared[:, n_numeric:].astype(np.int64) + 1
         return Table(as_tensor(numeric), as_tensor(codes))
+
+    def matrix(self, X: Any) -> sparse.csr_array:
+        """Prepared numbers, and one column a category."""
+        table = self.read(X)
+        places = np.cumsum([0, *self.cardinalities_])
+        codes = table.categories.numpy() + places[:-1]
+        n, k = codes.shape
+        ones = sparse.csr_array(
+            (np.ones(n * k, np.float32), codes.ravel(), np.arange(n + 1) * k), (n, places[-1])
+        )
+        return sparse.csr_array(sparse.hstack([table.numeric.numpy(), ones]))
 
     def example(self, student: Any) -> Table:
         """Two rows of zeros."""

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from lelp_sklearn.outputs import BodyOutputs
+
 
 class Linear(nn.Module):
     """The body of a linear student: the inputs are the embedding.
@@ -61,3 +63,12 @@ class MLP(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Return the activations of the last hidden layer."""
         return self.layers(X)
+
+    def outputs(self, X: Tensor) -> BodyOutputs:
+        """Return the activations of all hidden layers."""
+        hidden = []
+        for layer in self.layers:
+            X = layer(X)
+            if isinstance(layer, nn.ReLU):
+                hidden.append(X)
+        return BodyOutputs(X, tuple(hidden))

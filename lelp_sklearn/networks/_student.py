@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from lelp_sklearn.inputs._base import Rows
-from lelp_sklearn.outputs import StudentOutputs
+from lelp_sklearn.outputs import BodyOutputs, StudentOutputs
+
+if TYPE_CHECKING:
+    from lelp_sklearn.objectives import Objective
 
 
 class StudentNetwork(nn.Module):
-    """A body that embeds a batch, and a linear head with one logit a subclass.
+    """A body that embeds a batch, a head on it, and what its objective trains beside them.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ class StudentNetwork(nn.Module):
         Outputs of the head.
     example : Rows
         A batch of inputs, only used to see how wide the body's embedding is.
+    objective : Objective, default=None
+        Makes the head, which is linear without it, and what else is trained.
 
     Examples
     --------
@@ -48,29 +53,55 @@ class StudentNetwork(nn.Module):
         known: dict[str, Any],
         n_logits: int,
         example: Rows,
+        objective: Objective | None = None,
     ):
         super().__init__()
         self.body = _build(body, body_params, known)
+        self.sees = () if objective is None else objective.sees
+        if self.sees and not hasattr(self.body, "outputs"):
+            raise TypeError(
+                f"the objective {objective} looks at the student's {' and '.join(self.sees)}, "
+                f"which the body {type(self.body).__name__} does not give: it needs a method "
+                "outputs(batch) that returns a lelp_sklearn.BodyOutputs with them."
+            )
+        self.body.eval()
         try:
             with torch.no_grad():
-                embedding = self.body.eval()(example)
+                seen = self._embed(example)
         except Exception as error:
             raise TypeError(
                 f"the body {type(self.body).__name__} failed on two rows that are a "
                 f"{type(example).__name__}: {error} Inputs that suit it are named in its class "
                 "attribute reads, or given as the student's inputs."
             ) from error
+        embedding = seen.embedding
         if embedding.ndim != 2 or len(embedding) != len(example):
             raise ValueError(
                 f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "
                 f"expected one embedding a row, ({len(example)}, width)."
             )
-        self.head = nn.Linear(embedding.shape[1], n_logits)
+        missing = [name for name in self.sees if getattr(seen, name) in (None, ())]
+        if missing:
+            raise TypeError(
+                f"the objective {objective} looks at the student's {' and '.join(missing)}, which "
+                f"the outputs of the body {type(self.body).__name__} lack."
+            )
+        self.width = embedding.shape[1]
+        if objective is None:
+            self.head: nn.Module = nn.Linear(self.width, n_logits)
+            return
+        self.head = objective.head(self.width)
+        logits = embedding.new_zeros(len(embedding), n_logits)
+        self.learned = objective.build(StudentOutputs(logits, *seen))
 
     def forward(self, X: Rows) -> StudentOutputs:
-        """Subclass logits and the embedding they are read from."""
-        embedding = self.body(X)
-        return StudentOutputs(self.head(embedding), embedding)
+        """Subclass logits, the embedding they are read from, and what the objective sees."""
+        seen = self._embed(X)
+        return StudentOutputs(self.head(seen.embedding), *seen)
+
+    def _embed(self, X: Rows) -> BodyOutputs:
+        ask: Any = self.body
+        return ask.outputs(X) if self.sees else BodyOutputs(ask(X))
 
 
 def _build(

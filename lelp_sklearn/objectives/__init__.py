@@ -4,5 +4,7 @@ from lelp_sklearn.objectives._base import Objective
 from lelp_sklearn.objectives._kd import KD
 from lelp_sklearn.objectives._labels import CrossEntropy
 from lelp_sklearn.objectives._lelp import LELP
+from lelp_sklearn.objectives._stages import Stage, Stages
+from lelp_sklearn.objectives._sum import WeightedSum
 
-__all__ = ["KD", "LELP", "CrossEntropy", "Objective"]
+__all__ = ["KD", "LELP", "CrossEntropy", "Objective", "Stage", "Stages", "WeightedSum"]

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
-from torch import Tensor
+from torch import Tensor, nn
 
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 
+if TYPE_CHECKING:
+    from lelp_sklearn.objectives._sum import WeightedSum
+
 Weight = float | str | Callable[[float], float]
+Loss = Tensor | tuple[Tensor, dict[str, Tensor]]
 
 
 class Objective(BaseEstimator):
     """What a student is trained on: per-row targets, made once, and a loss on a batch of them.
+
+    Objectives add up, ``KD() + 0.5 * RKD()``: see :class:`WeightedSum`.
 
     An objective is a scikit-learn parameter object. A student clones it, calls :meth:`fit` once and
     :meth:`targets` on its rows, and then :meth:`loss` for every batch with what ``targets`` gave,
@@ -28,6 +34,8 @@ class Objective(BaseEstimator):
     ----------
     n_subclasses_ : tuple of int
         Logits of each class: the student's head has their sum.
+    module_ : nn.Module or None
+        What is trained beside the student, such as a regressor on its embedding.
 
     See Also
     --------
@@ -57,15 +65,29 @@ class Objective(BaseEstimator):
     True
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: tuple[str, ...] = ()
     """Fields of :class:`~lelp_sklearn.outputs.TeacherOutputs` that must be given."""
 
+    sees: tuple[str, ...] = ()
+    """Fields of :class:`~lelp_sklearn.outputs.BodyOutputs` that the body must give."""
+
     n_subclasses_: tuple[int, ...]
+    module_: nn.Module | None = None
 
     _parameter_constraints: dict = {}  # noqa: RUF012
 
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether ``fit`` wants the student's inputs."""
+        return False
+
     def fit(
-        self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int
+        self,
+        teacher: TeacherOutputs,
+        y: NDArray,
+        classes: NDArray,
+        random_state: int,
+        student_inputs: Any = None,
     ) -> Objective:
         """Check the parameters and learn what the targets need: here, one logit a class.
 
@@ -79,6 +101,8 @@ class Objective(BaseEstimator):
             Labels of the class numbers.
         random_state : int
             Seed for what is left unseeded.
+        student_inputs : array-like or sparse matrix of shape (n, p), optional
+            Only given where ``reads_inputs``.
 
         Returns
         -------
@@ -92,11 +116,56 @@ class Objective(BaseEstimator):
         """Row-aligned targets, float32."""
         return {}
 
+    def head(self, width: int) -> nn.Module:
+        """The student's head on embeddings of a width: here, one linear logit a subclass."""
+        return nn.Linear(width, sum(self.n_subclasses_))
+
+    def build(self, student: StudentOutputs) -> nn.Module | None:
+        """Make what is trained beside the student and keep it as ``module_``: here, nothing.
+
+        Parameters
+        ----------
+        student : StudentOutputs
+            Outputs of the untrained student on two made-up rows, for their widths.
+
+        Returns
+        -------
+        nn.Module or None
+            ``module_``, which goes where the student goes: optimizer, device, files.
+        """
+        self.module_ = None
+        return None
+
+    def view(self, X: Any) -> Any:
+        """Another view of a batch of rows, whose embedding the loss gets: here, none.
+
+        It is made in training only, and costs a second pass through the body.
+        """
+        return None
+
     @abstractmethod
-    def loss(
-        self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
-    ) -> Tensor:
-        """Scalar loss of a batch; ``progress`` runs from 0 in the first epoch to 1 in the last."""
+    def loss(self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float) -> Loss:
+        """Scalar loss of a batch; ``progress`` runs from 0 in the first epoch to 1 in the last.
+
+        With a dictionary of scalars beside it, their means over an epoch are in ``history_``.
+        """
+
+    def __add__(self, other: Objective) -> WeightedSum:
+        from lelp_sklearn.objectives._sum import add
+
+        return add(self, other)
+
+    def __mul__(self, weight: Weight) -> WeightedSum:
+        from lelp_sklearn.objectives._sum import scaled
+
+        return scaled(self, weight)
+
+    __rmul__ = __mul__
+
+
+def split_loss(loss: Loss) -> tuple[Tensor, dict[str, Tensor]]:
+    """A loss, and the scalars to be logged beside it."""
+    return loss if isinstance(loss, tuple) else (loss, {})
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -48,7 +48,12 @@ class CrossEntropy(Objective):
         self.n_subclasses = n_subclasses
 
     def fit(
-        self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int
+        self,
+        teacher: TeacherOutputs,
+        y: NDArray,
+        classes: NDArray,
+        random_state: int,
+        student_inputs: Any = None,
     ) -> CrossEntropy:
         """Set the width of each class; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)

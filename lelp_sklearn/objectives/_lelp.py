@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,19 @@ class LELP(Objective):
         self.alpha = alpha
         self.subclass_weight = subclass_weight
 
-    def fit(self, teacher: TeacherOutputs, y: NDArray, classes: NDArray, random_state: int) -> LELP:
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether the projector is a supervised one."""
+        return self.projector is not None and has_fit_parameter(self.projector, "student_inputs")
+
+    def fit(
+        self,
+        teacher: TeacherOutputs,
+        y: NDArray,
+        classes: NDArray,
+        random_state: int,
+        student_inputs: Any = None,
+    ) -> LELP:
         """Fit the projector; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         projector = LELPProjector() if self.projector is None else clone(self.projector)
@@ -115,7 +128,11 @@ class LELP(Objective):
         ]
         # Seeds of their own, as an ensemble of the same splitter would otherwise be one.
         projector.set_params(**{name: random_state + i for i, name in enumerate(unseeded)})
-        said = {"teacher_proba": teacher.proba, "teacher_coef": teacher.coef}
+        said = {
+            "teacher_proba": teacher.proba,
+            "teacher_coef": teacher.coef,
+            "student_inputs": student_inputs,
+        }
         extra = {name: v for name, v in said.items() if has_fit_parameter(projector, name)}
         self.projector_ = projector.fit(teacher.embeddings, classes[y], **extra)
         if not np.array_equal(self.projector_.classes_, classes):

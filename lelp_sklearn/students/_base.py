@@ -19,15 +19,16 @@ from lelp_sklearn._compat import Interval, StrOptions, fit_context
 from lelp_sklearn._torch import resolve_device, seeded, torch_threads
 from lelp_sklearn.inputs import ArrayInputs, Inputs
 from lelp_sklearn.networks import Linear, StudentNetwork
-from lelp_sklearn.objectives import CrossEntropy, Objective
+from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.students._batches import TensorRows
-from lelp_sklearn.students._callbacks import EpochProgress, HeldOut, LearningRateSchedule
+from lelp_sklearn.students._callbacks import EpochProgress, HeldOut, LearningRateSchedule, LossTerms
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
 from lelp_sklearn.students._net import DistillationNet
 from lelp_sklearn.students._optimizers import SparseAdamW
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
+from lelp_sklearn.students._staging import train_in_stages
 
 # Updates all weights in one kernel: about an eighth of a small student's training time.
 # SGD is left out: its kernel takes no sparse gradients.
@@ -63,6 +64,8 @@ class BaseStudentClassifier(
         "teacher_proba": True,
         "teacher_embeddings": True,
         "teacher_coef": True,
+        "teacher_hidden": True,
+        "teacher_attention": True,
     }
     __metadata_request__partial_fit = __metadata_request__fit
 
@@ -81,6 +84,8 @@ class BaseStudentClassifier(
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
         teacher_coef: ArrayLike | None = None,
+        teacher_hidden: ArrayLike | None = None,
+        teacher_attention: ArrayLike | None = None,
     ) -> Any:
         """Train on rows and what a teacher says of them.
 
@@ -104,6 +109,10 @@ class BaseStudentClassifier(
             Weights of the teacher's linear last layer on its embeddings, for a projector that
             takes their null space; otherwise it recovers them from ``teacher_proba``, inexactly
             where those are out of fold.
+        teacher_hidden : array-like of shape (n_rows, L, D), optional
+            Hidden layers of the teacher, one vector each.
+        teacher_attention : array-like of shape (n_rows, H, Q, K), optional
+            Attention of the teacher's heads; zero rows are padded queries.
 
         Returns
         -------
@@ -116,6 +125,8 @@ class BaseStudentClassifier(
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
             "teacher_coef": teacher_coef,
+            "teacher_hidden": teacher_hidden,
+            "teacher_attention": teacher_attention,
         }
         return self._train(X, y, arrays, self.max_epochs, fresh=not again)
 
@@ -131,6 +142,8 @@ class BaseStudentClassifier(
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
         teacher_coef: ArrayLike | None = None,
+        teacher_hidden: ArrayLike | None = None,
+        teacher_attention: ArrayLike | None = None,
     ) -> Any:
         """Train for one epoch on further rows, at the constant learning rate ``lr``.
 
@@ -138,7 +151,9 @@ class BaseStudentClassifier(
 
         Parameters
         ----------
-        X, y, sample_weight, labeled, teacher_proba, teacher_embeddings, teacher_coef
+        X, y, sample_weight, labeled, teacher_proba, teacher_embeddings
+            As in :meth:`fit`.
+        teacher_coef, teacher_hidden, teacher_attention
             As in :meth:`fit`.
         classes : array-like of shape (n_classes,), optional
             All labels to come; read in the first call. None: those of its rows.
@@ -153,6 +168,8 @@ class BaseStudentClassifier(
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
             "teacher_coef": teacher_coef,
+            "teacher_hidden": teacher_hidden,
+            "teacher_attention": teacher_attention,
             "classes": classes,
         }
         return self._train(X, y, arrays, 1, fresh=not hasattr(self, "net_"), partial=True)
@@ -193,15 +210,18 @@ class BaseStudentClassifier(
             if not objective.needs:
                 rows = rows.take(rows.labeled)
             _check_needs(objective, rows.teacher)
-            self._set_callbacks(epochs, partial)
             targets = objective.targets(rows.teacher) | {
                 "y": rows.y,
                 "labeled": rows.labeled.astype("float32"),
                 "weight": rows.weight,
             }
-            self.net_.train_on(
-                TensorRows(self.inputs_.read(rows.X), rows.y, targets, device), epochs
-            )
+            batches = TensorRows(self.inputs_.read(rows.X), rows.y, targets, device)
+            if isinstance(objective, Stages) and not partial:
+                train_in_stages(self.net_, objective, batches, self._callbacks_for)
+            else:
+                self.net_.callbacks = self._callbacks_for(epochs, partial)
+                self.net_.initialize_callbacks()
+                self.net_.train_on(batches, epochs)
         return self
 
     def _named_inputs(self) -> Inputs:
@@ -231,7 +251,8 @@ class BaseStudentClassifier(
             )
         _check_needs(objective, rows.teacher)
         objective = self._tuned(objective, rows, classes, seed, partial)
-        return objective.fit(rows.teacher, rows.y, classes, seed)
+        matrix = self.inputs_.matrix(rows.X) if objective.reads_inputs else None
+        return objective.fit(rows.teacher, rows.y, classes, seed, matrix)
 
     def _tuned(
         self,
@@ -273,6 +294,7 @@ class BaseStudentClassifier(
             module__known=known,
             module__n_logits=sum(objective.n_subclasses_),
             module__example=self.inputs_.example(self),
+            module__objective=objective,
             optimizer=SparseAdamW if self.optimizer is torch.optim.AdamW else self.optimizer,
             lr=self.lr,
             max_epochs=self.max_epochs,
@@ -284,8 +306,8 @@ class BaseStudentClassifier(
         known.clear()  # it is in the weights by now, and a pickle need not hold it twice
         return net
 
-    def _set_callbacks(self, epochs: int, partial: bool) -> None:
-        callbacks = list(self.callbacks or [])
+    def _callbacks_for(self, epochs: int, partial: bool = False) -> list[Any]:
+        callbacks = [("loss_terms", LossTerms()), *(self.callbacks or [])]
         if self.schedule and not partial:
             callbacks.append(("schedule", LearningRateSchedule(self.schedule, epochs)))
         if self.patience and not partial:
@@ -297,8 +319,7 @@ class BaseStudentClassifier(
             )
         if self.verbose:
             callbacks.append(("progress_bar", EpochProgress(epochs)))
-        self.net_.callbacks = callbacks
-        self.net_.initialize_callbacks()
+        return callbacks
 
     @property
     def history_(self) -> list[dict[str, Any]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from skorch.callbacks import Callback
+from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import Subset
 from tqdm.auto import tqdm
@@ -47,6 +50,34 @@ class LearningRateSchedule(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Let the optimizer go, so that it is not kept twice."""
         self.scheduler_ = None
+
+
+class LossTerms(Callback):
+    """Record an epoch's mean of each scalar that the objective logs beside its loss."""
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start anew."""
+        self.sums_: dict[str, Any] = {}
+        self.rows_ = {True: 0, False: 0}
+
+    def on_batch_end(
+        self,
+        net: Any,
+        batch: Any = None,
+        training: bool = False,
+        terms: Mapping[str, Tensor] = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        """Add a batch's, without waiting for the device."""
+        self.rows_[training] += len(batch[1])
+        for name, value in terms.items():
+            key = f"{'train' if training else 'valid'}_{name}"
+            self.sums_[key] = self.sums_.get(key, 0.0) + value.detach() * len(batch[1])
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Write the means to the history."""
+        for key, value in self.sums_.items():
+            net.history.record(key, float(value / self.rows_[key.startswith("train")]))
 
 
 class EpochProgress(Callback):

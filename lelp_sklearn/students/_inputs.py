@@ -56,6 +56,8 @@ def check_training_rows(
     teacher_proba: ArrayLike | None = None,
     teacher_embeddings: ArrayLike | None = None,
     teacher_coef: ArrayLike | None = None,
+    teacher_hidden: ArrayLike | None = None,
+    teacher_attention: ArrayLike | None = None,
     reset: bool = True,
 ) -> tuple[TrainingRows, NDArray]:
     """Check a fit's arguments against each other; return the rows of positive weight, and classes.
@@ -87,7 +89,9 @@ def check_training_rows(
             f"{type(student).__name__} needs rows of at least two classes; the labelled rows of "
             f"positive weight hold only one class, {classes.tolist()}."
         )
-    teacher = check_teacher_outputs(teacher_proba, teacher_embeddings, n, classes)
+    teacher = check_teacher_outputs(
+        teacher_proba, teacher_embeddings, n, classes, teacher_hidden, teacher_attention
+    )
     if teacher_coef is not None:
         teacher = replace(teacher, coef=np.asarray(teacher_coef))
     codes = np.zeros(n, dtype=np.int64)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lelp_sklearn.losses import fold
 from lelp_sklearn.objectives import Objective
+from lelp_sklearn.objectives._base import split_loss
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import Batch, SliceIterator, TensorRows
 
@@ -44,6 +45,7 @@ class DistillationNet(NeuralNetClassifier):
             **kwargs,
         )
         self.objective = objective
+        self.epochs_before = 0  # those of earlier stages
 
     def train_on(self, rows: TensorRows, epochs: int) -> None:
         """Train for some epochs; early stopping and Ctrl-C end it, the second with a warning."""
@@ -64,8 +66,9 @@ class DistillationNet(NeuralNetClassifier):
 
     @property
     def progress(self) -> float:
-        """From 0 in the network's first epoch to 1 in its ``max_epochs``-th and later ones."""
-        return min(1.0, (len(self.history) - 1) / max(self.max_epochs - 1, 1))
+        """From 0 in the network's, or stage's, first epoch to 1 in its last and later ones."""
+        done = len(self.history) - self.epochs_before - 1
+        return min(1.0, done / max(self.max_epochs - 1, 1))
 
     def check_data(self, X: Any, y: Any = None) -> None:
         """Do nothing: the student has checked its rows."""
@@ -78,9 +81,12 @@ class DistillationNet(NeuralNetClassifier):
         """Forward, loss and gradients of a training batch."""
         self._set_training(True)
         outputs = self.infer(batch[0])
-        loss = self.objective.loss(outputs, batch.targets, self.progress)
+        other = self.objective.view(batch[0])
+        if other is not None:
+            outputs = outputs._replace(view=self.module_.body(other))
+        loss, terms = split_loss(self.objective.loss(outputs, batch.targets, self.progress))
         loss.backward()
-        return {"loss": loss, "y_pred": tuple(outputs)}
+        return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Loss of a held-out batch, by the objective as it is at the end of training.
@@ -90,12 +96,12 @@ class DistillationNet(NeuralNetClassifier):
         self._set_training(False)
         with torch.no_grad():
             outputs = self.infer(batch[0])
-            loss = self.objective.loss(outputs, batch.targets, 1.0)
-        return {"loss": loss, "y_pred": tuple(outputs)}
+            loss, terms = split_loss(self.objective.loss(outputs, batch.targets, 1.0))
+        return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> tuple[Tensor, ...]:
         """Outputs of a batch as a plain tuple, which skorch's device moves can rebuild."""
-        return tuple(super().evaluation_step(batch, training=training))
+        return tuple(super().evaluation_step(batch, training=training)[:2])
 
 
 def class_probabilities(logits: Tensor, n_subclasses: tuple[int, ...]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from lelp_sklearn._torch import torch_threads
 from lelp_sklearn.losses import fold
@@ -125,13 +125,14 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
 
         Missing where a class has several logits.
         """
-        if set(self.objective_.n_subclasses_) != {1}:
-            raise AttributeError("the head has several logits a class, so no weights of classes.")
-        return self.net_.module_.head.weight.detach().cpu().numpy()
+        head = self.net_.module_.head
+        if set(self.objective_.n_subclasses_) != {1} or not isinstance(head, nn.Linear):
+            raise AttributeError("the head is not one linear logit a class: no weights of classes.")
+        return head.weight.detach().cpu().numpy()
 
     @property
     def _n_features_out(self) -> int:
-        return self.net_.module_.head.in_features
+        return self.net_.module_.width
 
     def _class_log_proba(self, X: ArrayLike) -> NDArray:
         return self._forward(

@@ -25,7 +25,6 @@ def subclass_weight_scores(
     train, test = rows.take(~held), rows.take(held)
     # Weights of the classes are in those of the rows by now.
     candidate = clone(student).set_params(class_weight=None, warm_start=False, random_state=seed)
-    teacher = train.teacher
     scores = {}
     for weight in SUBCLASS_WEIGHTS:
         candidate.set_params(subclass_weight=weight)
@@ -35,9 +34,8 @@ def subclass_weight_scores(
                 classes[train.y],
                 train.weight,
                 labeled=train.labeled,
-                teacher_proba=teacher.proba,
-                teacher_embeddings=teacher.embeddings,
-                teacher_coef=teacher.coef,
+                teacher_coef=train.teacher.coef,
+                **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
             )
         except ValueError as error:
             error.add_note(

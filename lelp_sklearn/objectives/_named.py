@@ -1,0 +1,128 @@
+"""Several objectives as one: what a weighted sum and a sequence of stages share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from lelp_sklearn._compat import BaseComposition
+from lelp_sklearn.losses import fold
+from lelp_sklearn.objectives._base import Loss, Objective
+from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+
+
+class NamedObjectives(Objective, BaseComposition):
+    """Objectives by name on one student: targets side by side, and the widest one's head."""
+
+    objectives_: list[tuple[str, Objective]]
+
+    @abstractmethod
+    def _given(self) -> list[tuple[str, Objective]]:
+        """Names and objectives as the user gives them."""
+
+    def _named(self) -> list[tuple[str, Objective]]:
+        named = self._given()
+        if not named:
+            raise ValueError(f"{type(self).__name__} is empty: expected (name, ...) pairs.")
+        return named
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What any of the objectives needs."""
+        return tuple(sorted({field for _, part in self._named() for field in part.needs}))
+
+    @property
+    def sees(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What any of the objectives looks at."""
+        return tuple(sorted({field for _, part in self._named() for field in part.sees}))
+
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether any of the objectives does."""
+        return any(part.reads_inputs for _, part in self._named())
+
+    def fit(
+        self,
+        teacher: TeacherOutputs,
+        y: NDArray,
+        classes: NDArray,
+        random_state: int,
+        student_inputs: Any = None,
+    ) -> NamedObjectives:
+        """Fit each objective; see :meth:`Objective.fit`."""
+        super().fit(teacher, y, classes, random_state)
+        named = self._named()
+        self._validate_names([name for name, _ in named])
+        self.objectives_ = [
+            (name, clone(part).fit(teacher, y, classes, random_state + i, student_inputs))
+            for i, (name, part) in enumerate(named)
+        ]
+        widths = {part.n_subclasses_ for _, part in self.objectives_}
+        wide = [width for width in widths if set(width) != {1}]
+        if len(wide) > 1:
+            raise ValueError(
+                f"the objectives ask for heads of {sorted(wide)} logits a class: all must agree, "
+                "or have one logit a class, as KD has."
+            )
+        self.n_subclasses_ = wide[0] if wide else (1,) * len(classes)
+        return self
+
+    def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
+        """Each objective's targets under its name."""
+        return {
+            f"{name}.{key}": np.asarray(values)
+            for name, part in self.objectives_
+            for key, values in part.targets(teacher).items()
+        }
+
+    def head(self, width: int) -> nn.Module:
+        """The head of the one objective that has its own, or a linear one."""
+        own = [part for _, part in self.objectives_ if type(part).head is not Objective.head]
+        if len(own) > 1:
+            names = ", ".join(type(part).__name__ for part in own)
+            raise ValueError(f"{names} each make a head of their own: only one of them can.")
+        return own[0].head(width) if own else super().head(width)
+
+    def build(self, student: StudentOutputs) -> nn.Module | None:
+        """The parts of all objectives by name; see :meth:`Objective.build`."""
+        parts = {}
+        for name, part in self.objectives_:
+            module = part.build(self._as_seen_by(part, student))
+            if module is not None:
+                parts[name] = module
+        self.module_ = nn.ModuleDict(parts)
+        return self.module_
+
+    def view(self, X: Any) -> Any:
+        """The view of the one objective that makes one."""
+        own = [part for _, part in self.objectives_ if type(part).view is not Objective.view]
+        if len(own) > 1:
+            names = ", ".join(type(part).__name__ for part in own)
+            raise ValueError(f"{names} each make a view of their own: only one of them can.")
+        return own[0].view(X) if own else None
+
+    def _loss_of(
+        self,
+        name: str,
+        part: Objective,
+        outputs: StudentOutputs,
+        targets: Mapping[str, Tensor],
+        progress: float,
+    ) -> Loss:
+        """One objective's loss, on its own targets and those that all share."""
+        start = f"{name}."
+        own = {key.removeprefix(start): v for key, v in targets.items() if key.startswith(start)}
+        shared = {key: targets[key] for key in ("y", "labeled", "weight")}
+        return part.loss(self._as_seen_by(part, outputs), shared | own, progress)
+
+    def _as_seen_by(self, part: Objective, outputs: StudentOutputs) -> StudentOutputs:
+        """Outputs with a wide head folded, for an objective of one logit a class."""
+        if part.n_subclasses_ == self.n_subclasses_:
+            return outputs
+        return outputs._replace(logits=fold(outputs.logits, self.n_subclasses_))
