@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from sklearn.base import BaseEstimator
-from torch import Tensor
+from torch import Tensor, nn
 
 from lelp_sklearn._compat import Interval
 from lelp_sklearn.objectives._base import Loss, Objective
@@ -30,6 +31,11 @@ class Stage(BaseEstimator):
         Its learning rate; None is the student's.
     frozen : sequence of {"body", "head"}, default=()
         Parts of the student that this stage leaves as they are.
+    split_noise : float, default=None
+        Where given, the logits of a class are copies of one until this stage, which starts them
+        apart: noise of this share of the head's standard deviation is added, so that predictions
+        go on from where they were. It warm-starts LELP from plain distillation,
+        ``[("kd", Stage(KD())), ("lelp", Stage(LELP(), split_noise=0.01))]``.
 
     See Also
     --------
@@ -47,6 +53,7 @@ class Stage(BaseEstimator):
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
         "frozen": [list, tuple],
+        "split_noise": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -56,11 +63,13 @@ class Stage(BaseEstimator):
         max_epochs: int | None = None,
         lr: float | None = None,
         frozen: Sequence[str] = (),
+        split_noise: float | None = None,
     ):
         self.objective = objective
         self.max_epochs = max_epochs
         self.lr = lr
         self.frozen = frozen
+        self.split_noise = split_noise
 
     def check(self) -> None:
         """Check the parameters."""
@@ -158,12 +167,37 @@ class Stages(NamedObjectives):
         self._set_params("stages", **params)
         return self
 
-    def enter(self, stage: int) -> Stage:
-        """Make a stage's loss this objective's; returns the stage."""
+    def head(self, width: int) -> nn.Module:
+        """The head; the logits of a class are copies of one where a stage will split them."""
+        head = super().head(width)
+        if any(stage.split_noise for _, stage in self.stages):
+            tie(head, self.n_subclasses_)
+        return head
+
+    def enter(self, stage: int, head: Any) -> Stage:
+        """Make a stage's loss this objective's, and split the head for it; returns the stage."""
         self._current = stage
-        return self.stages[stage][1]
+        entered = self.stages[stage][1]
+        if entered.split_noise:
+            with torch.no_grad():
+                scale = entered.split_noise * head.weight.std()
+                head.weight += scale * torch.randn_like(head.weight)
+        return entered
 
     def loss(self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float) -> Loss:
         """The present stage's loss; the last one's after training."""
         name, part = self.objectives_[getattr(self, "_current", -1)]
         return self._loss_of(name, part, outputs, targets, progress)
+
+
+def tie(head: Any, n_subclasses: Sequence[int]) -> None:
+    """Make a class's logits copies of its first.
+
+    They have the same gradients under any loss of folded logits, and stay copies.
+    """
+    counts = torch.tensor(n_subclasses)
+    first = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    with torch.no_grad():
+        head.weight.copy_(head.weight[first])
+        # So that S copies fold to what the one would be.
+        head.bias.copy_(head.bias[first] - counts.log().repeat_interleave(counts))

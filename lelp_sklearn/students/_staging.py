@@ -34,7 +34,7 @@ def train_in_stages(
     epochs, lr = net.max_epochs, net.lr
     try:
         for i, (name, _) in enumerate(objective.stages):
-            stage = objective.enter(i)
+            stage = objective.enter(i, net.module_.head)
             net.max_epochs, net.lr = stage.max_epochs or epochs, stage.lr or lr
             with _frozen(net, stage):
                 net.initialized_ = False  # a stage starts an optimizer of its own

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from skorch.callbacks import Callback
 from torch import nn
 
 from lelp_sklearn import (
@@ -18,6 +19,7 @@ from lelp_sklearn import (
     StudentClassifier,
     WeightedSum,
 )
+from lelp_sklearn.losses import fold
 from tests.data import digits
 
 ROWS = digits()
@@ -250,6 +252,40 @@ def test_partial_fit_goes_on_with_the_last_stage():
     student = fit(stages(), module=MLP)
     student.partial_fit(ROWS.X, ROWS.y, **TEACHER)
     assert len(student.history_) == 6
+
+
+def split_stages(noise, kd_epochs=3, **lelp):
+    return Stages(
+        [
+            ("kd", Stage(KD(), max_epochs=kd_epochs)),
+            ("lelp", Stage(LINEAR_LELP, split_noise=noise, **lelp)),
+        ]
+    )
+
+
+def test_a_head_is_copies_until_it_is_split():
+    class Watch(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            heads.append(net.module_.head.weight.detach().clone().unflatten(0, (2, 3)))
+
+    heads = []
+    fit(split_stages(0.01), callbacks=[Watch()])
+    copies = [torch.allclose(h, h[:, :1].expand_as(h), atol=1e-6) for h in heads]
+    assert copies == [True] * 3 + [False] * 4
+
+
+def test_splitting_a_head_keeps_its_predictions():
+    class Watch(Callback):
+        def on_train_end(self, net, **kwargs):
+            with torch.no_grad():
+                seen = net.module_(torch.as_tensor(ROWS.X)).logits
+            ends.append(fold(seen, (3, 3)).log_softmax(dim=1).numpy())
+
+    ends = []
+    fit(split_stages(1e-6, max_epochs=1, lr=1e-12), schedule=None, callbacks=[Watch()])
+    np.testing.assert_allclose(ends[1], ends[0], atol=1e-4)
+    fit(split_stages(10.0, max_epochs=1, lr=1e-12), schedule=None, callbacks=[Watch()])
+    assert np.abs(ends[3] - ends[2]).max() > 1
 
 
 def test_bad_stages():
