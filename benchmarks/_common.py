@@ -48,7 +48,9 @@ def students(
     def lelp(**params: Any) -> Callable[[int], Any]:
         def make(seed: int) -> Any:
             projector = LELPProjector(n_subclasses=n_subclasses, subclass_temperature=temperature)
-            student = LELPStudentClassifier(projector=projector, random_state=seed, **settings)
+            student = LELPStudentClassifier(
+                projector=projector, subclass_weight=1.0, random_state=seed, **settings
+            )
             return student.set_params(**params)
 
         return make

@@ -24,6 +24,7 @@ from lelp_sklearn import (
     MLP,
     CrossEntropy,
     DistilledClassifier,
+    LELPProjector,
     LELPStudentClassifier,
     StudentClassifier,
 )
@@ -42,7 +43,9 @@ def models(seed):
 
     labels = StudentClassifier(MLP, objective=CrossEntropy(), random_state=seed, **SETTINGS)
     kd = StudentClassifier(MLP, random_state=seed, **SETTINGS)
-    lelp = LELPStudentClassifier(MLP, subclass_weight=0.1, random_state=seed, **SETTINGS)
+    lelp = LELPStudentClassifier(
+        MLP, projector=LELPProjector(), subclass_weight=0.1, random_state=seed, **SETTINGS
+    )
     return {
         "teacher": boosting,
         "labels only": pipeline(labels),

@@ -1,28 +1,36 @@
-"""Every way of splitting, and the controls: accuracy, log-loss and rank over tables.
+"""Every way of splitting, and the controls: accuracy and rank over ten tables.
 
-python benchmarks/splitters.py --data DIR
+python benchmarks/splitters.py --data DIR --embeddings FOLDER --scores FILE
 
-The teacher is a network of one hidden layer of 256, trained on the training rows; the students get
-its outputs out of fold (five folds), but the embeddings of the teacher of all rows. Ranks are over
-the rows of one body, averaged over sets; p is of a Wilcoxon test of a row's scores against the wide
-head's, set by set and seed by seed, corrected by Holm.
+Tasks are those of ``_tasks.py``: two classes, a network of one hidden layer of 256 as teacher of
+numbers and logistic regression on MiniLM embeddings as teacher of texts; its probabilities are out
+of fold, its embeddings those of the teacher of all rows. FILE keeps the scores, so that a second
+call goes on where the first ended. Ranks are over the rows of one body, averaged over sets; p is of
+a Wilcoxon test of a row's scores against the wide head's, set by set and seed by seed, corrected by
+Holm. A row's number is subclass_weight; without one it falls from 0.3 to 0 over the epochs. Half of
+the loss is the labels' (``alpha=0.5``) but where a row says otherwise.
 """
 
 import argparse
-import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _common import machine, mean_and_error, print_columns, train_and_test
+from _common import machine, mean_and_error, print_columns
+from _tasks import NUMBERS, TEXTS, Task, resumable, task
 from scipy.stats import wilcoxon
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import cross_val_predict
-from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from lelp_sklearn import (
-    MLP,
+    KD,
+    LELP,
     AutoencoderSplitter,
+    CCASplitter,
     ClusterSplitter,
     CrossEntropy,
     EnsembleSplitter,
@@ -32,116 +40,167 @@ from lelp_sklearn import (
     LELPStudentClassifier,
     OracleSplitter,
     RandomSplitter,
+    Stage,
+    Stages,
     StudentClassifier,
+    UniformSplitter,
 )
 
-SETS = ["letter", "pendigits", "dry_bean", "covtype_15k"]
-SETTINGS = {"batch_size": 256, "max_epochs": 15, "lr": 0.02}
-BODIES = {"linear": {}, "MLP 32": {"module": MLP, "module__hidden": 32}}
+MOONSHOT = ["letter", "pendigits", "digits", "mnist"]
+ORACLE = {"oracle": (0.3, 0.0), "oracle, 1": 1.0}
 
 
-def splitters(n):
-    rotations = [(f"rotation {i}", LELPProjector(n_subclasses=n)) for i in range(5)]
+def splitters(n: int) -> dict[str, object]:
+    """The splitters of the table, unfitted."""
     mixture = GaussianMixture(covariance_type="diag", reg_covar=1e-3)
+    rotations = [(f"rotation {i}", LELPProjector(n_subclasses=n)) for i in range(5)]
+    means = [(f"means {i}", ClusterSplitter(n_subclasses=n)) for i in range(3)]
     return {
+        "uniform": UniformSplitter(n_subclasses=n),
         "random partition": RandomSplitter(n_subclasses=n),
         "random directions": LELPProjector(n_subclasses=n, directions="random"),
         "rotated (the paper)": LELPProjector(n_subclasses=n),
         "signed_pca": LELPProjector(n_subclasses=n, directions="signed_pca"),
         "varimax": LELPProjector(n_subclasses=n, directions="varimax"),
-        "auto number": LELPProjector(n_subclasses="auto", directions="signed_pca"),
-        "ICA": ICASplitter(n_subclasses=n),
+        "ICA": ICASplitter(n_subclasses=n, max_iter=100),
+        "CCA": CCASplitter(n_subclasses=n),
         "k-means": ClusterSplitter(n_subclasses=n),
+        "k-means, auto number (the default)": ClusterSplitter(n_subclasses="auto"),
         "mixture on 8 components": ClusterSplitter(
             mixture, n_subclasses=n, reduce=8, subclass_temperature=1.0
         ),
         "graph": GraphSplitter(n_subclasses=n, max_rows=2000),
         "autoencoder": AutoencoderSplitter(n_subclasses=n),
         "five rotations": EnsembleSplitter(rotations),
-        "oracle": OracleSplitter(),
+        "three k-means": EnsembleSplitter(means),
     }
 
 
-def read(folder, name, seed, limit):
-    parts = train_and_test(folder, name, seed)
-    train = parts[0].sample(min(limit, len(parts[0])), random_state=seed)
-    scaler = StandardScaler().fit(train.drop(columns=["label", "fine"]))
-    rows = [
-        scaler.transform(part.drop(columns=["label", "fine"])).astype(np.float32)
-        for part in (train, parts[1])
-    ]
-    fine = np.unique(train["fine"].astype(str), return_inverse=True)[1]
-    return *rows, train["label"].to_numpy(str), parts[1]["label"].to_numpy(str), fine
+def fitted(splitter: object, rows: Task, seed: int) -> FrozenEstimator:
+    """A splitter fitted once, for both bodies and all weights."""
+    splitter = clone(splitter)
+    names = [name for name in splitter.get_params() if name.split("__")[-1] == "random_state"]
+    splitter.set_params(**{name: seed + i for i, name in enumerate(names)})
+    said = {"student_inputs": rows.X, "teacher_proba": rows.teacher_proba}
+    extra = {name: v for name, v in said.items() if has_fit_parameter(splitter, name)}
+    return FrozenEstimator(splitter.fit(rows.teacher_embeddings, rows.y, **extra))
 
 
-def one_seed(args, name, seed):
-    X, X_test, y, y_test, fine = read(args.data, name, seed, args.rows)
-    teacher = StudentClassifier(
-        MLP, module__hidden=256, objective=CrossEntropy(), random_state=seed, **SETTINGS
-    )
-    proba = cross_val_predict(teacher, X, y, cv=5, method="predict_proba")
-    teacher.fit(X, y)
-    outputs = {"teacher_proba": proba, "teacher_embeddings": teacher.transform(X)}
-    scores = {"teacher": teacher.score(X_test, y_test)}
-    for body, params in BODIES.items():
-        kd = StudentClassifier(random_state=seed, **params, **SETTINGS)
-        scores[f"{body}: KD"] = kd.fit(X, y, teacher_proba=proba).score(X_test, y_test)
-        wide = LELPStudentClassifier(
-            projector=LELPProjector(n_subclasses=args.subclasses),
-            subclass_weight=0.0,
-            random_state=seed,
-            **params,
-            **SETTINGS,
+def scores_of(args: argparse.Namespace, name: str, seed: int) -> dict[str, float]:
+    """Accuracies of all rows of the table on one split."""
+    rows = task(args.data, name, seed, rows=args.rows, embeddings=args.embeddings)
+    found = {"teacher": rows.teacher_score}
+    ready = {
+        kind: fitted(splitter, rows, seed) for kind, splitter in splitters(args.subclasses).items()
+    }
+    for body, params in rows.bodies.items():
+
+        def lelp(projector, weight, params=params, **replaced):
+            student = LELPStudentClassifier(
+                projector=projector,
+                subclass_weight=weight,
+                random_state=seed,
+                **params,
+                **rows.settings,
+            )
+            return rows.score(student, **replaced)
+
+        labels = CrossEntropy(n_subclasses=24)
+        for row, objective in (
+            ("labels", CrossEntropy()),
+            ("labels, wide head of 24", labels),
+            ("KD", KD()),
+            ("KD, no labels", KD(alpha=0.0)),
+        ):
+            student = StudentClassifier(
+                objective=objective, random_state=seed, **params, **rows.settings
+            )
+            found[f"{body}: {row}"] = rows.score(student)
+        for n in (24, 48):
+            found[f"{body}: wide head of {n}"] = lelp(UniformSplitter(n_subclasses=n), 0.0)
+        for row, weight in ORACLE.items():
+            found[f"{body}: {row}"] = lelp(
+                OracleSplitter(), weight, teacher_embeddings=rows.fine[:, None]
+            )
+        for kind, splitter in ready.items():
+            found[f"{body}: {kind}"] = lelp(splitter, (0.3, 0.0))
+        for kind in ("random partition", "rotated (the paper)", "k-means"):
+            found[f"{body}: {kind}, 1"] = lelp(ready[kind], 1.0)
+        means = ready["k-means"]
+        found[f"{body}: k-means, 0.1"] = lelp(means, 0.1)
+        split = LELP(projector=means)
+        epochs = rows.settings["max_epochs"] // 3
+        stages = Stages(
+            [
+                ("classes", Stage(KD(), max_epochs=epochs)),
+                (
+                    "subclasses",
+                    Stage(split, max_epochs=rows.settings["max_epochs"] - epochs, split_noise=0.01),
+                ),
+            ]
         )
-        scores[f"{body}: wide head"] = wide.fit(X, y, **outputs).score(X_test, y_test)
-        for kind, splitter in splitters(args.subclasses).items():
-            given = outputs | {"teacher_embeddings": fine[:, None]} if kind == "oracle" else outputs
-            for weight in (1.0, 0.1):
-                student = LELPStudentClassifier(
-                    projector=splitter,
-                    subclass_weight=weight,
-                    random_state=seed,
-                    **params,
-                    **SETTINGS,
-                )
-                row = f"{body}: {kind}, weight {weight:g}"
-                scores[row] = student.fit(X, y, **given).score(X_test, y_test)
-    return scores
+        student = StudentClassifier(objective=stages, random_state=seed, **params, **rows.settings)
+        found[f"{body}: k-means, from a split class head"] = rows.score(student)
+    return found
 
 
-def compared_with_the_wide_head(scores, body):
-    """Mean rank of each row of a body, and its Holm-corrected p against the wide head."""
-    own = scores.loc[:, scores.columns.str.startswith(f"{body}:")]
+def compared(table: pd.DataFrame, body: str, control: str) -> pd.DataFrame:
+    """Mean rank of each row of a body, and its p against a control, Holm-corrected."""
+    own = table.loc[:, table.columns.str.startswith(f"{body}: ")]
+    own.columns = own.columns.str.removeprefix(f"{body}: ")
     ranks = own.rank(axis=1, ascending=False).groupby(level=0).mean().mean()
-    wide = f"{body}: wide head"
-    others = own.columns.drop(wide)
     p = pd.Series(
-        {row: wilcoxon(own[row], own[wide], zero_method="zsplit").pvalue for row in others}
+        {
+            row: wilcoxon(own[row], own[control], zero_method="zsplit").pvalue
+            for row in own.columns.drop(control)
+        }
     )
     order = p.sort_values().index
     corrected = (p[order] * np.arange(len(p), 0, -1)).cummax().clip(upper=1)
-    return pd.DataFrame({"mean rank": ranks, "p against the wide head": corrected})
+    difference = 100 * own.sub(own[control], axis=0).mean()
+    return pd.DataFrame(
+        {"mean rank": ranks, "mean difference": difference, f"p against {control}": corrected}
+    ).sort_values("mean rank")
 
 
-def main():
+def gap_closed(table: pd.DataFrame, body: str) -> pd.DataFrame:
+    """Share of the way from KD to the better oracle on the sets that have one, and worst loss."""
+    means = 100 * table.groupby(level=0).mean()
+    means = means.loc[:, means.columns.str.startswith(f"{body}: ")]
+    means.columns = means.columns.str.removeprefix(f"{body}: ")
+    above = means.sub(means["KD"], axis=0)
+    oracle = above[list(ORACLE)].max(axis=1)
+    sets = [name for name in MOONSHOT if name in above.index]
+    shares = above.loc[sets].div(oracle[sets], axis=0).T
+    rest = above.index.difference(sets)
+    return shares.assign(**{"worst elsewhere against KD": above.loc[rest].min()})
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument("--embeddings", type=Path, help="folder for embeddings of texts")
+    parser.add_argument("--scores", type=Path, required=True, help="CSV file that keeps the scores")
+    parser.add_argument("--sets", nargs="*", default=NUMBERS + TEXTS)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=10_000, help="training rows at most")
-    parser.add_argument("--subclasses", type=int, default=8)
+    parser.add_argument("--rows", type=int, help="training rows at most")
+    parser.add_argument("--subclasses", type=int, default=16)
     args = parser.parse_args()
     print(machine(), flush=True)
-    scores = {}
-    for name in args.sets:
-        start = time.perf_counter()
-        scores[name] = pd.DataFrame([one_seed(args, name, seed) for seed in range(args.seeds)])
-        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-    print_columns({name: mean_and_error(table) for name, table in scores.items()})
-    together = pd.concat(scores)
-    for body in BODIES:
-        table = compared_with_the_wide_head(together, body).sort_values("mean rank")
-        print_columns({column: table[column].map("{:.3f}".format) for column in table})
+    warnings.filterwarnings("ignore", message=".*is not used")  # by the rows of labels
+    warnings.simplefilter("ignore", ConvergenceWarning)  # of ICA, whose last rotation is taken
+    jobs = [(name, seed) for seed in range(args.seeds) for name in args.sets]
+    lines = resumable(args.scores, jobs, lambda *job: scores_of(args, *job), ["set", "seed"])
+    table = lines.pivot(index=["set", "seed"], columns="row", values="score")
+    print_columns({name: mean_and_error(table.loc[name]) for name in args.sets})
+    for body in ("linear", "MLP 32"):
+        for control in ("wide head of 48", "KD"):
+            ranked = compared(table, body, control)
+            print(f"\n{body}")
+            print_columns({column: ranked[column].map("{:.3f}".format) for column in ranked})
+        closed = gap_closed(table, body)
+        print(f"\n{body}: share of the gap between KD and the oracle")
+        print_columns({column: closed[column].map("{:.2f}".format) for column in closed})
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ def students(seed, n_subclasses):
     """The rows of the table."""
     kd = StudentClassifier(random_state=seed, **SETTINGS)
     projector = LELPProjector(n_subclasses=n_subclasses, subclass_temperature=0.3)
-    lelp = LELPStudentClassifier(projector=projector, random_state=seed, **SETTINGS)
+    lelp = LELPStudentClassifier(
+        projector=projector, subclass_weight=1.0, random_state=seed, **SETTINGS
+    )
     return {
         "KD": kd,
         "wide head, KD": clone(lelp).set_params(subclass_weight=0.0),

@@ -20,7 +20,7 @@ X, digit = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, digit % 2, random_state=0)
 model = DistilledClassifier(
     RandomForestClassifier(200, random_state=0),
-    LELPStudentClassifier(subclass_weight=0.1, lr=0.03, random_state=0),
+    LELPStudentClassifier(lr=0.03, random_state=0),
     cv=5,
 ).fit(X, y)
 print(model.report(X_test, y_test))

@@ -132,7 +132,7 @@ cache = TeacherCache()
 # %%
 # The students
 # ------------
-settings = {"subclass_weight": 0.1, "max_epochs": 15, "random_state": args.seed}
+settings = {"max_epochs": 15, "random_state": args.seed}
 ngrams = make_pipeline(
     HashingVectorizer(ngram_range=(1, 2), n_features=2**15),
     LELPStudentClassifier(BagOfNgrams, module__dim=64, lr=0.01, **settings),

@@ -30,6 +30,7 @@ ESTIMATORS = [
     lelp.StudentClassifier(lelp.BagOfNgrams, random_state=0, batch_size=16, lr=0.05),
     lelp.StudentClassifier(lelp.TabularMLP, random_state=0, batch_size=16, lr=0.05),
     lelp.LELPStudentClassifier(random_state=0, batch_size=16, lr=0.05),
+    lelp.SubclassTeacher(random_state=0, batch_size=16, lr=0.05),
     lelp.SklearnTeacher(LogisticRegression()),
     lelp.TeacherEnsemble([("a", LogisticRegression()), ("b", LogisticRegression(C=0.1))]),
     lelp.DistilledClassifier(

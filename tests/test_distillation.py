@@ -21,6 +21,7 @@ from lelp_sklearn import (
     KD,
     CrossEntropy,
     DistilledClassifier,
+    LELPProjector,
     LELPStudentClassifier,
     StudentClassifier,
     teacher_outputs,
@@ -63,7 +64,8 @@ def test_it_is_the_student_on_the_teachers_outputs():
 def test_the_teachers_own_weights_give_the_null_space(cv):
     teacher = kd(objective=CrossEntropy(), max_epochs=10)
     teacher = teacher.fit(ROWS.X, ROWS.y) if cv == "prefit" else teacher
-    distilled = DistilledClassifier(teacher, lelp(), cv=cv).fit(ROWS.X, ROWS.y)
+    student = lelp().set_params(projector=LELPProjector())
+    distilled = DistilledClassifier(teacher, student, cv=cv).fit(ROWS.X, ROWS.y)
     coef = distilled.teacher_.teacher_coef_
     difference = coef[1] - coef[0]
     assert coef.shape == (2, 64)

@@ -18,7 +18,7 @@ from lelp_sklearn._rows import n_rows
 from lelp_sklearn.inspection._folds import CONTROLS, Fold, last_step
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
 from lelp_sklearn.students import LELPStudentClassifier
-from lelp_sklearn.subclasses import SubclassSplitter
+from lelp_sklearn.subclasses import OracleSplitter, SubclassSplitter
 
 
 @dataclass
@@ -142,11 +142,13 @@ def compare_splitters(
     student : LELPStudentClassifier or Pipeline that ends in one
         Cloned; its projector and random_state are replaced.
     splitters : mapping of str to SubclassSplitter
-        Cloned, and fitted to the embeddings of each fold's training rows.
+        Cloned, and fitted to the embeddings of each fold's training rows; to the student's inputs
+        too, where it takes ``student_inputs``, and to ``fine`` instead if an OracleSplitter.
     cv : int, splitter of scikit-learn or iterable, default=5
         Folds; an int is so many stratified and shuffled ones.
     fine : array-like of shape (n_rows,), optional
-        Known labels finer than y, to compare the subclasses with.
+        Known labels finer than y, words or numbers, to compare the subclasses with, and for
+        OracleSplitter, the upper bound.
     scoring : sequence of str, default=()
         Further scorers of scikit-learn, by name.
     random_state : int, RandomState or None, default=None
@@ -174,7 +176,8 @@ def compare_splitters(
     TypeError
         If the student is no LELPStudentClassifier.
     ValueError
-        If probabilities or embeddings are missing, or the lengths differ.
+        If probabilities or embeddings are missing, the lengths differ, or there is an
+        OracleSplitter without ``fine``.
 
     Examples
     --------
@@ -210,7 +213,7 @@ def compare_splitters(
         teacher_outputs.proba, teacher_outputs.embeddings, len(labels), classes
     )
     outputs = TeacherOutputs(given.proba, given.embeddings, teacher_outputs.coef)
-    _check(outputs, student, splitters)
+    _check(outputs, student, splitters, fine)
     rng = check_random_state(random_state)
     if isinstance(cv, Integral):
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=rng.randint(2**31 - 1))
@@ -224,7 +227,7 @@ def compare_splitters(
     return SplitterComparison(folds, ("accuracy", "log_loss", *scoring))
 
 
-def _check(outputs: TeacherOutputs, student: Any, splitters: Mapping[str, Any]) -> None:
+def _check(outputs: TeacherOutputs, student: Any, splitters: Mapping[str, Any], fine: Any) -> None:
     if outputs.given != ["proba", "embeddings"]:
         raise ValueError(
             f"teacher_outputs holds {outputs.given}; expected proba and embeddings, as "
@@ -239,4 +242,10 @@ def _check(outputs: TeacherOutputs, student: Any, splitters: Mapping[str, Any]) 
         raise ValueError(
             f"splitters holds {list(splitters)}; expected at least one, under names other than "
             f"{' and '.join(CONTROLS)}, which are added."
+        )
+    oracles = [name for name, s in splitters.items() if isinstance(s, OracleSplitter)]
+    if oracles and fine is None:
+        raise ValueError(
+            f"splitters {oracles} are OracleSplitters, which need the fine labels: pass fine=, or "
+            "leave them out."
         )

@@ -25,7 +25,7 @@ from lelp_sklearn.inspection._measures import (
 from lelp_sklearn.objectives import LELP
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.students._pipelines import fit_student
-from lelp_sklearn.subclasses import SubclassSplitter, UniformSplitter
+from lelp_sklearn.subclasses import OracleSplitter, SubclassSplitter, UniformSplitter
 
 CONTROLS = ("KD", "wide head")
 
@@ -58,11 +58,32 @@ class Fold:
     def _split(self, splitter: SubclassSplitter) -> tuple[SubclassSplitter, float]:
         """A splitter as a student fits it, and the seconds that took."""
         train = self.rows[0]
+        objective = LELP(projector=splitter)
+        inputs = self._student_inputs() if objective.reads_inputs else None
         start = time.perf_counter()
-        objective = LELP(projector=splitter).fit(
-            self.outputs.take(train), self.codes[train], self.classes, self.seed
+        objective.fit(
+            self._told(splitter).take(train), self.codes[train], self.classes, self.seed, inputs
         )
         return objective.projector_, time.perf_counter() - start
+
+    def _told(self, splitter: SubclassSplitter) -> TeacherOutputs:
+        """What a splitter is told: the fine labels instead of embeddings, if it is the oracle."""
+        if not isinstance(splitter, OracleSplitter) or self.fine is None:
+            return self.outputs
+        fine = np.unique(self.fine, return_inverse=True)[1]
+        return TeacherOutputs(self.outputs.proba, fine[:, None].astype(np.float32))
+
+    def _student_inputs(self) -> Any:
+        """Training rows as LELPStudentClassifier gives them, or as they are where it gives none."""
+        X, y = safe_indexing(self.X, self.rows[0]), self.classes[self.codes[self.rows[0]]]
+        student = self.student
+        while isinstance(student, Pipeline):
+            X = clone(student[:-1]).fit_transform(X, y) if len(student) > 1 else X
+            student = student.steps[-1][1]
+        reader = clone(student._named_inputs())
+        rows = reader.check(clone(student), X, reset=True)
+        matrix = reader.fit(rows).matrix(rows)
+        return rows if matrix is None else matrix
 
     def _measure(
         self,
@@ -77,20 +98,21 @@ class Fold:
         last.set_params(projector=FrozenEstimator(projector), random_state=self.seed)
         if weight is not None:
             last.set_params(subclass_weight=weight)
-        taught = self.outputs.take(train)
+        told = self._told(projector)
+        taught = told.take(train)
         arrays = {"teacher_proba": taught.proba, "teacher_embeddings": taught.embeddings}
         X, y = [safe_indexing(self.X, rows) for rows in self.rows], self.classes[self.codes]
         start = time.perf_counter()
         fit_student(student, X[0], y[train], arrays)
         student_seconds = time.perf_counter() - start
         proba = student.predict_proba(X[1])
-        assert self.outputs.embeddings is not None
-        splits = [projector.transform(self.outputs.embeddings[rows]) for rows in self.rows]
+        assert told.embeddings is not None
+        splits = [projector.transform(told.embeddings[rows]) for rows in self.rows]
         codes = self.codes[train], self.codes[test]
         subclass = [own_subclasses(s, c, sizes) for s, c in zip(splits, codes, strict=True)]
         shares = subclass_shares(splits[0], codes[0], sizes)
         features = linear_features(*(_inputs_of_last(student, part) for part in X))
-        told = predictability(features, subclass, codes, self.seed) if features else (np.nan,) * 2
+        rates = predictability(features, subclass, codes, self.seed) if features else (np.nan,) * 2
         return {
             "splitter": name,
             "accuracy": float(np.mean(proba.argmax(axis=1) == codes[1])),
@@ -101,8 +123,8 @@ class Fold:
             "n_subclasses": int(sizes.sum()),
             "smallest_share": shares.min(),
             "largest_share": shares.max(),
-            "predictability": told[0],
-            "majority_rate": told[1],
+            "predictability": rates[0],
+            "majority_rate": rates[1],
             **(
                 {}
                 if self.fine is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 if TYPE_CHECKING:
     from lelp_sklearn.objectives._sum import WeightedSum
 
-Weight = float | str | Callable[[float], float]
+Weight = float | tuple[float, float] | Callable[[float], float]
 Loss = Tensor | tuple[Tensor, dict[str, Tensor]]
 
 
@@ -136,6 +137,16 @@ class Objective(BaseEstimator):
         self.module_ = None
         return None
 
+    def relink(self, module: nn.Module | None) -> None:
+        """Take a copy of ``module_`` for it: that of a network which has been unpickled or copied.
+
+        Parameters
+        ----------
+        module : nn.Module or None
+            What the network trains.
+        """
+        self.module_ = module
+
     def view(self, X: Any) -> Any:
         """Another view of a batch of rows, whose embedding the loss gets: here, none.
 
@@ -182,9 +193,20 @@ def soften(proba: NDArray, temperature: float) -> NDArray:
 
 
 def weight_at(weight: Weight, progress: float) -> float:
-    """A weight at a point of training: a number, "linear" (1 falling to 0), or a function."""
+    """A weight at a point of training: a number, a line from one to another, or a function."""
     if callable(weight):
         return float(weight(progress))
-    if weight == "linear":
-        return 1.0 - progress
+    if isinstance(weight, tuple):
+        first, last = weight
+        return first + (last - first) * progress
     return float(weight)
+
+
+def check_weight(weight: Weight, name: str) -> None:
+    """Check a weight that is a pair."""
+    if isinstance(weight, tuple) and not (
+        len(weight) == 2 and all(isinstance(w, Real) and w >= 0 for w in weight)
+    ):
+        raise ValueError(
+            f"{name}={weight!r}: expected the first epoch's weight and the last one's, as (0.3, 0)."
+        )

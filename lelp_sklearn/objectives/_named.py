@@ -87,6 +87,11 @@ class NamedObjectives(Objective, BaseComposition):
         if len(own) > 1:
             names = ", ".join(type(part).__name__ for part in own)
             raise ValueError(f"{names} each make a head of their own: only one of them can.")
+        if own and own[0].n_subclasses_ != self.n_subclasses_:
+            raise ValueError(
+                f"{type(own[0]).__name__} makes a head of {own[0].n_subclasses_} logits a class, "
+                f"and another objective asks for {self.n_subclasses_}: leave one of them out."
+            )
         return own[0].head(width) if own else super().head(width)
 
     def build(self, student: StudentOutputs) -> nn.Module | None:
@@ -98,6 +103,13 @@ class NamedObjectives(Objective, BaseComposition):
                 parts[name] = module
         self.module_ = nn.ModuleDict(parts)
         return self.module_
+
+    def relink(self, module: nn.Module | None) -> None:
+        """Take a copy of ``module_`` for it, and its parts for those of the objectives."""
+        super().relink(module)
+        parts = dict(module.items()) if isinstance(module, nn.ModuleDict) else {}
+        for name, part in self.objectives_:
+            part.relink(parts.get(name))
 
     def view(self, X: Any) -> Any:
         """The view of the one objective that makes one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -10,7 +11,14 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from lelp_sklearn._compat import StrOptions
-from lelp_sklearn.objectives._base import Loss, Objective, Weight, split_loss, weight_at
+from lelp_sklearn.objectives._base import (
+    Loss,
+    Objective,
+    Weight,
+    check_weight,
+    split_loss,
+    weight_at,
+)
 from lelp_sklearn.objectives._named import NamedObjectives
 from lelp_sklearn.outputs import StudentOutputs
 
@@ -29,8 +37,8 @@ class WeightedSum(NamedObjectives):
     objectives : list of (str, Objective)
         Names and objectives. A grid says ``kd__temperature``.
     weights : sequence, "uncertainty", "liebel" or None, default=None
-        One weight an objective: a number; "linear", which falls from 1 to 0 over the epochs; or
-        a callable of the progress of training, from 0 to 1. None is 1 each. "uncertainty" learns
+        One weight an objective: a number; a pair, of the first epoch and the last one; or a
+        callable of the progress of training, from 0 to 1. None is 1 each. "uncertainty" learns
         them, :math:`e^{-s_i} L_i + s_i / 2`, and "liebel" as
         :math:`\tfrac12 e^{-s_i} L_i + \log(1 + e^{s_i})`, which is never negative. The
         :math:`s_i` start at 0, stay within ±4 and move at a tenth of the learning rate; the
@@ -113,6 +121,9 @@ class WeightedSum(NamedObjectives):
         n = len(self.objectives_)
         if not (self.weights is None or isinstance(self.weights, str) or len(self.weights) == n):
             raise ValueError(f"{len(self.weights)} weights for {n} objectives: expected one each.")
+        if self.weights is not None and not isinstance(self.weights, str):
+            for (name, _), weight in zip(self.objectives_, self.weights, strict=True):
+                check_weight(weight, f"the weight of {name}")
         module = super().build(student)
         if isinstance(self.weights, str):
             assert module is not None
@@ -154,7 +165,7 @@ def scaled(objective: Objective, weight: Weight) -> WeightedSum:
     parts, weights = _terms(objective)
     if set(weights) == {1.0}:
         return _sum(parts, [weight] * len(parts))
-    if isinstance(weight, int | float) and all(isinstance(w, int | float) for w in weights):
+    if isinstance(weight, Real) and all(isinstance(w, Real) for w in weights):
         return _sum(parts, [weight * w for w in weights])
     raise TypeError(f"{weight!r} times a sum with the weights {weights}: weights must be numbers.")
 

@@ -30,6 +30,11 @@ from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
 from lelp_sklearn.students._staging import train_in_stages
 
+# Of what few teachers give.
+_SOURCES = {
+    "teacher_hidden": "TransformersTeacher(..., hidden_states=True)",
+    "teacher_attention": "TransformersTeacher(..., attention=True, max_length=64)",
+}
 # Updates all weights in one kernel: about an eighth of a small student's training time.
 # SGD is left out: its kernel takes no sparse gradients.
 _FUSED = (torch.optim.AdamW, torch.optim.Adam)
@@ -341,7 +346,9 @@ def _check_needs(objective: Objective, teacher: TeacherOutputs) -> None:
     missing = [f"teacher_{field}" for field in objective.needs if field not in teacher.given]
     if missing:
         given = [f"teacher_{field}" for field in teacher.given]
+        sources = [source for name, source in _SOURCES.items() if name in missing]
         raise ValueError(
             f"the objective {type(objective).__name__} needs {' and '.join(missing)}; got "
             f"{' and '.join(given) or 'no teacher arrays'}."
+            + "".join(f" A teacher that gives it is {source}." for source in sources)
         )

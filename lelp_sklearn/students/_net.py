@@ -47,6 +47,11 @@ class DistillationNet(NeuralNetClassifier):
         self.objective = objective
         self.epochs_before = 0  # those of earlier stages
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "module_"):  # skorch stores it apart, and the objective has other copies
+            self.objective.relink(getattr(self.module_, "learned", None))
+
     def train_on(self, rows: TensorRows, epochs: int) -> None:
         """Train for some epochs; early stopping and Ctrl-C end it, the second with a warning."""
         self.notify("on_train_begin", X=rows, y=None)

@@ -2,6 +2,7 @@
 
 from lelp_sklearn.subclasses._autoencoder import AutoencoderSplitter
 from lelp_sklearn.subclasses._base import SubclassSplitter
+from lelp_sklearn.subclasses._cca import CCASplitter
 from lelp_sklearn.subclasses._clustering import ClusterSplitter
 from lelp_sklearn.subclasses._controls import OracleSplitter, RandomSplitter, UniformSplitter
 from lelp_sklearn.subclasses._ensemble import EnsembleSplitter
@@ -12,6 +13,7 @@ from lelp_sklearn.subclasses._propagation import propagate_labels
 
 __all__ = [
     "AutoencoderSplitter",
+    "CCASplitter",
     "ClusterSplitter",
     "EnsembleSplitter",
     "GraphSplitter",

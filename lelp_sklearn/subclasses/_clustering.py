@@ -41,10 +41,11 @@ class ClusterSplitter(PerClassSplitter):
         Any of scikit-learn's; None is :class:`~sklearn.cluster.KMeans`. Where it has the parameter
         ``n_clusters`` or ``n_components`` and that is not None, it is set to the class's number of
         subclasses.
-    n_subclasses : int or mapping of label to int, default=6
+    n_subclasses : int, mapping of label to int, or "auto", default=6
         Subclasses a class, S. A clusterer that counts for itself may find fewer, down to one; of
         more, the smallest cluster is merged into the nearest one until S are left. A class with 1
-        is not split.
+        is not split. "auto" is the rule of :class:`LELPProjector`, on the standardised embeddings
+        before ``reduce``.
     subclass_temperature : float, default=0.1
         beta above 0, a pure number; 1 leaves a mixture's posteriors as they are.
     reduce : int, transformer or None, default=None
@@ -70,8 +71,8 @@ class ClusterSplitter(PerClassSplitter):
     Raises
     ------
     ValueError
-        If a class has fewer rows than subclasses, or the same embedding in every row, or if there
-        is one class only.
+        If a class has fewer rows than subclasses or than ``reduce``, or the same embedding in every
+        row, if there is one class only, or if ``reduce`` is more than the embeddings' columns.
 
     See Also
     --------
@@ -112,7 +113,7 @@ class ClusterSplitter(PerClassSplitter):
         self,
         estimator: BaseEstimator | None = None,
         *,
-        n_subclasses: int | Mapping[Any, int] = 6,
+        n_subclasses: int | Mapping[Any, int] | str = 6,
         subclass_temperature: float = 0.1,
         reduce: int | BaseEstimator | None = None,
         null_space: bool | str = "auto",
@@ -133,7 +134,7 @@ class ClusterSplitter(PerClassSplitter):
         for name in ("n_clusters", "n_components"):
             if counted.get(name) is not None:
                 model.set_params(**{name: n_subclasses})
-        reducer = self._reducer(seed)
+        reducer = self._reducer(Z, label, seed)
         keeps = reducer is None or hasattr(reducer, "transform")
         if not (keeps and hasattr(model, "predict")):
             Z = subsample(Z, self.max_rows, seed)
@@ -148,9 +149,15 @@ class ClusterSplitter(PerClassSplitter):
         )
         return split if reducer is None else Reduced(reducer, split)
 
-    def _reducer(self, seed: int) -> Any:
+    def _reducer(self, Z: NDArray, label: Any, seed: int) -> Any:
         if self.reduce is None:
             return None
         if isinstance(self.reduce, Integral):
+            if self.reduce > min(Z.shape):
+                raise ValueError(
+                    f"reduce={self.reduce} dimensions are more than the {min(Z.shape)} that class "
+                    f"{label!r} has: {Z.shape[0]} rows of {Z.shape[1]} columns. Lower reduce, or "
+                    "give small classes n_subclasses 1."
+                )
             return PCA(self.reduce, random_state=seed)
         return seeded_clone(self.reduce, seed)

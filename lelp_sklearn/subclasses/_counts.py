@@ -9,14 +9,14 @@ from lelp_sklearn.subclasses._directions import n_basis_directions
 from lelp_sklearn.subclasses._moments import ClassMoments
 
 _EXPLAINED = 0.9
-_MOST = 16
+_MOST = 24
 _ROWS_EACH = 10
 
 
 def auto_counts(moments: ClassMoments, outside: NDArray, kind: str) -> NDArray:
     """Subclasses of each class, for directions in the span of ``outside`` (D, n_left).
 
-    Enough for the principal directions that explain 90 % of the class's variance, from 2 to 16,
+    Enough for the principal directions that explain 90 % of the class's variance, from 2 to 24,
     and 1 where there are fewer than 10 rows a subclass for two, or no variance.
     """
     each = 2 // n_basis_directions(2, kind)  # subclasses a direction

@@ -102,6 +102,7 @@ class EnsembleSplitter(SubclassSplitter, BaseComposition):
         H: ArrayLike,
         y: ArrayLike,
         *,
+        student_inputs: Any = None,
         teacher_proba: ArrayLike | None = None,
         teacher_coef: ArrayLike | None = None,
     ) -> EnsembleSplitter:
@@ -113,6 +114,8 @@ class EnsembleSplitter(SubclassSplitter, BaseComposition):
             Teacher embeddings.
         y : array-like of shape (n_rows,)
             Labels.
+        student_inputs : array-like or sparse matrix of n_rows rows, optional
+            For the splitters that take them, as in :meth:`CCASplitter.fit`.
         teacher_proba, teacher_coef : array-like, optional
             For the splitters that take them, as in :meth:`LELPProjector.fit`.
 
@@ -124,7 +127,11 @@ class EnsembleSplitter(SubclassSplitter, BaseComposition):
         if not self.splitters:
             raise ValueError("splitters is empty; expected a list of (name, splitter).")
         self._validate_names([name for name, _ in self.splitters])
-        said = {"teacher_proba": teacher_proba, "teacher_coef": teacher_coef}
+        said = {
+            "student_inputs": student_inputs,
+            "teacher_proba": teacher_proba,
+            "teacher_coef": teacher_coef,
+        }
         self.splitters_ = []
         for _, splitter in self.splitters:
             extra = {name: v for name, v in said.items() if has_fit_parameter(splitter, name)}

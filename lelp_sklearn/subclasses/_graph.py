@@ -33,8 +33,9 @@ class GraphSplitter(PerClassSplitter):
     ----------
     n_neighbors : int, default=10
         k, of the graph and of the vote; at most the class's rows are used.
-    n_subclasses : int or mapping of label to int, default=6
-        Subclasses a class, S. A class with 1 is not split.
+    n_subclasses : int, mapping of label to int, or "auto", default=6
+        Subclasses a class, S. A class with 1 is not split. "auto" is the rule of
+        :class:`LELPProjector`, on the standardised embeddings.
     subclass_temperature : float, default=1.0
         beta above 0; 1 is the vote itself, low is sharp.
     null_space : bool or "auto", default="auto"
@@ -89,7 +90,7 @@ class GraphSplitter(PerClassSplitter):
         self,
         *,
         n_neighbors: int = 10,
-        n_subclasses: int | Mapping[Any, int] = 6,
+        n_subclasses: int | Mapping[Any, int] | str = 6,
         subclass_temperature: float = 1.0,
         null_space: bool | str = "auto",
         max_rows: int | None = 5000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
 
 from lelp_sklearn._compat import Interval
 from lelp_sklearn.subclasses._base import too_few_columns_message
@@ -31,12 +33,14 @@ class ICASplitter(PerClassSplitter):
 
     Parameters
     ----------
-    n_subclasses : int or mapping of label to int, default=6
-        Subclasses a class, S. A class with 1 is not split.
+    n_subclasses : int, mapping of label to int, or "auto", default=6
+        Subclasses a class, S. A class with 1 is not split. "auto" is the rule of
+        :class:`LELPProjector`, on the standardised embeddings.
     subclass_temperature : float, default=0.3
         beta above 0; low is sharp.
     max_iter : int, default=1000
-        Iterations of FastICA at most; it warns where they do not suffice.
+        Iterations of FastICA at most. Where they do not suffice, one warning a class says so, and
+        the last rotation is taken: a class whose projections are all near normal settles on none.
     null_space : bool or "auto", default="auto"
         Whether to remove from the embeddings what the teacher's logits already say; see
         :class:`LELPProjector`.
@@ -49,6 +53,8 @@ class ICASplitter(PerClassSplitter):
         Sorted labels.
     n_subclasses_ : ndarray of shape (C,)
         Subclasses of each class.
+    converged_ : ndarray of bool of shape (C,)
+        Whether FastICA settled; True for a class that is not split.
     n_iter_ : int
         Iterations of FastICA, in the class that took most.
 
@@ -85,7 +91,7 @@ class ICASplitter(PerClassSplitter):
     def __init__(
         self,
         *,
-        n_subclasses: int | Mapping[Any, int] = 6,
+        n_subclasses: int | Mapping[Any, int] | str = 6,
         subclass_temperature: float = 0.3,
         max_iter: int = 1000,
         null_space: bool | str = "auto",
@@ -102,6 +108,11 @@ class ICASplitter(PerClassSplitter):
         """Iterations of FastICA, in the class that took most; 0 where no class is split."""
         return max(getattr(split, "n_iter", 0) for split in self._splits)
 
+    @property
+    def converged_(self) -> NDArray[np.bool_]:
+        """Whether FastICA settled, for each class."""
+        return np.array([getattr(split, "converged", True) for split in self._splits])
+
     def _fit_class(self, Z: NDArray, label: Any, n_subclasses: int, seed: int) -> ClassSplit:
         if n_subclasses > Z.shape[1]:
             left = f"n_features={self.n_features_in_}, of which {Z.shape[1]} can be used"
@@ -109,19 +120,31 @@ class ICASplitter(PerClassSplitter):
         ica = FastICA(
             n_subclasses, whiten="unit-variance", max_iter=self.max_iter, random_state=seed
         )
-        sources = ica.fit_transform(Z)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with the class
+            sources = ica.fit_transform(Z)
+        converged = ica.n_iter_ < self.max_iter
+        if not converged:
+            warnings.warn(
+                f"class {label!r}: FastICA did not settle in max_iter={self.max_iter} iterations, "
+                "and the last rotation is taken. Raise max_iter, or ignore this if the class has "
+                "no independent components; LELPProjector needs none.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
         heavier = np.where((sources**3).mean(axis=0) < 0, -1.0, 1.0)
-        return LinearSplit(ica.mean_, ica.components_ * heavier[:, None], ica.n_iter_)
+        return LinearSplit(ica.mean_, ica.components_ * heavier[:, None], ica.n_iter_, converged)
 
 
 class LinearSplit:
     """Projections of rows minus a mean, found in so many iterations."""
 
-    def __init__(self, mean: NDArray, components: NDArray, n_iter: int):
+    def __init__(self, mean: NDArray, components: NDArray, n_iter: int, converged: bool):
         self.components = components
         self.offset = self.components @ mean
         self.n_subclasses = len(components)
         self.n_iter = n_iter
+        self.converged = converged
 
     def log_proba(self, Z: NDArray) -> NDArray:
         """The projections, shape (n, n_subclasses)."""

@@ -50,7 +50,7 @@ class LELPProjector(SubclassSplitter):
         Subclasses a class, S. A class with 1 is not split; where all are 1, a student learns as
         from KD, and its head has one logit a class. "auto" gives each class as many as the
         principal directions that explain 90 % of its variance without the null space (twice as
-        many for "signed_pca"), from 2 to 16, with at least 10 rows a subclass; a class with fewer
+        many for "signed_pca"), from 2 to 24, with at least 10 rows a subclass; a class with fewer
         than 20 rows, or without variance, gets 1. So with many small classes "auto" is KD, and
         costs no more logits.
     subclass_temperature : float, default=0.3

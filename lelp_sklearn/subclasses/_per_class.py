@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ from lelp_sklearn.subclasses._base import (
     subclass_counts,
     too_few_rows_message,
 )
+from lelp_sklearn.subclasses._counts import auto_counts
+from lelp_sklearn.subclasses._moments import ClassMoments
 from lelp_sklearn.subclasses._space import EmbeddingSpace
 
 
@@ -48,13 +50,17 @@ class PerClassSplitter(SubclassSplitter):
     Parameters are documented in each of them.
     """
 
-    n_subclasses: int | Mapping[Any, int]
+    n_subclasses: int | Mapping[Any, int] | str
     subclass_temperature: float
     null_space: bool | str
     random_state: int | np.random.RandomState | None
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_subclasses": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "n_subclasses": [
+            Interval(Integral, 1, None, closed="left"),
+            Mapping,
+            StrOptions({"auto"}),
+        ],
         "subclass_temperature": [Interval(Real, 0, None, closed="neither")],
         "null_space": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state"],
@@ -90,34 +96,75 @@ class PerClassSplitter(SubclassSplitter):
         -------
         self
         """
+        rows, labels = self._check_rows(H, y)
+
+        def fit_class(Z: NDArray, own: NDArray, label: Any, count: int, seed: int) -> ClassSplit:
+            return self._fit_class(Z, label, count, seed)
+
+        self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
+        return self
+
+    def _check_rows(self, H: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
+        """Embeddings and labels, checked, of at least two classes."""
         rows, labels = self._check_fit(H, y)
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
+        if len(classes := np.unique(labels)) < 2:
             raise ValueError(one_class_message(classes, type(self).__name__))
-        counts = subclass_counts(self.n_subclasses, classes)
+        return rows, labels
+
+    def _fit_classes(
+        self,
+        rows: NDArray,
+        labels: NDArray,
+        teacher_proba: ArrayLike | None,
+        teacher_coef: ArrayLike | None,
+        fit_class: Callable[[NDArray, NDArray, Any, int, int], ClassSplit],
+    ) -> None:
+        """Fit every class that is split by itself; call it from ``fit``, for the warnings' place.
+
+        ``fit_class`` gets what ``_fit_class`` does, and which of all rows are the class's.
+        """
+        classes, codes = np.unique(labels, return_inverse=True)
+        counts = (
+            None
+            if isinstance(self.n_subclasses, str)
+            else subclass_counts(self.n_subclasses, classes)
+        )
         space = EmbeddingSpace(rows, self.null_space, teacher_proba, teacher_coef)
         rng = check_random_state(self.random_state)
         splits: list[ClassSplit] = []
         for c, label in enumerate(classes.tolist()):
-            seed = int(rng.randint(2**31 - 1))
-            if counts[c] == 1:
+            seed, own = int(rng.randint(2**31 - 1)), codes == c
+            if counts is not None and counts[c] == 1:
                 splits.append(Whole())
                 continue
-            Z = space(rows[codes == c]).astype(np.float64, copy=False)
-            if len(Z) < counts[c]:
-                raise ValueError(too_few_rows_message(label, len(Z), counts[c]))
-            if np.ptp(Z, axis=0).max() < 1e-6:  # columns have unit variance over all classes
+            Z = space(rows[own]).astype(np.float64, copy=False)
+            # Columns have unit variance over all classes.
+            spread = bool(np.ptp(Z, axis=0).max() >= 1e-6)
+            count = _auto_count(Z, spread) if counts is None else int(counts[c])
+            if count == 1:
+                splits.append(Whole())
+                continue
+            if len(Z) < count:
+                raise ValueError(too_few_rows_message(label, len(Z), count))
+            if not spread:
                 raise ValueError(no_spread_message(label, len(Z)))
-            splits.append(self._fit_class(Z, label, int(counts[c]), seed))
+            splits.append(fit_class(Z, own, label, count, seed))
         self.classes_ = classes
         self.n_subclasses_ = np.array([split.n_subclasses for split in splits], dtype=np.int64)
         self._space, self._splits = space, splits
-        return self
 
     def _scores(self, H: NDArray) -> NDArray:
         Z = self._space(H)
         scores = [split.log_proba(Z) for split in self._splits]
         return np.concatenate(scores, axis=1) / self.subclass_temperature
+
+
+def _auto_count(Z: NDArray, spread: bool) -> int:
+    """Subclasses that the rows of one class are worth."""
+    if not spread:
+        return 1
+    moments = ClassMoments.of(Z, np.zeros(len(Z)))
+    return int(auto_counts(moments, np.eye(Z.shape[1]), "pca")[0])
 
 
 def seeded_clone(estimator: BaseEstimator, seed: int) -> Any:

@@ -55,7 +55,7 @@ class EmbeddingSpace:
         if coef is None and proba is None:
             if null_space is True:
                 raise ValueError(NULL_SPACE_UNKNOWN)
-            warnings.warn(NULL_SPACE_SKIPPED, UserWarning, stacklevel=4)
+            warnings.warn(NULL_SPACE_SKIPPED, UserWarning, stacklevel=5)
             return
         if coef is not None:
             V = logit_directions(coef * self.scaler.scale_)  # the same logits, of scaled columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any
 
@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions
 from lelp_sklearn._rows import check_texts
 from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.teachers._attention_maps import eager_attention, padded, without_padding
 from lelp_sklearn.teachers._hooks import (
     as_float,
     autocast,
@@ -44,6 +45,12 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         The embedding: the mean of the last hidden states over the tokens that are not padding,
         the first token's, or what the last ``nn.Linear`` of the model reads. Only the last comes
         with ``teacher_coef_``.
+    hidden_states : bool, default=False
+        Whether its answers hold every layer's vector too, for objectives such as
+        :class:`HiddenLayers`; see :meth:`hidden`.
+    attention : bool, default=False
+        Whether its answers hold the last layer's attention too, for objectives such as
+        :class:`AMAD`: 4 n H ``max_length``^2 bytes. It needs ``max_length``.
     batch_size : int, default=64
         Texts a forward pass.
     max_length : int, default=None
@@ -84,6 +91,8 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         "tokenizer": [callable],
         "classes": ["array-like", None],
         "pooling": [StrOptions({"mean", "first", "head"})],
+        "hidden_states": ["boolean"],
+        "attention": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "device": [str, None],
@@ -98,6 +107,8 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         *,
         classes: ArrayLike | None = None,
         pooling: str = "mean",
+        hidden_states: bool = False,
+        attention: bool = False,
         batch_size: int = 64,
         max_length: int | None = None,
         device: str | None = "auto",
@@ -108,6 +119,8 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         self.tokenizer = tokenizer
         self.classes = classes
         self.pooling = pooling
+        self.hidden_states = hidden_states
+        self.attention = attention
         self.batch_size = batch_size
         self.max_length = max_length
         self.device = device
@@ -130,7 +143,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         return self
 
     def outputs(self, X: ArrayLike) -> TeacherOutputs:
-        """Probabilities and embeddings in one pass.
+        """Probabilities, embeddings and what else is asked for, in one pass.
 
         Parameters
         ----------
@@ -140,20 +153,9 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         Returns
         -------
         TeacherOutputs
+            Attention is padded to ``max_length``, so that all batches have the same shape.
         """
-        columns, proba, embeddings = self._columns(), [], []
-        if self.pooling == "head":
-            with captured(last_linear(self.model), inputs=True) as seen:
-                for _, output in self._passes(X):
-                    proba.append(columns.proba(output.logits, "logits"))
-            embeddings = [embedding.cpu() for embedding in seen]
-        else:
-            for tokens, output in self._passes(X, output_hidden_states=True):
-                proba.append(columns.proba(output.logits, "logits"))
-                mask = tokens.get("attention_mask")
-                embeddings.append(self._pool(output.hidden_states[-1], mask))
-        found = np.concatenate(proba)
-        return TeacherOutputs(found, joined(embeddings, len(found)))
+        return self._outputs(X, self.hidden_states, self.attention)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Probability of each class, the soft-max of the logits (the sigmoid of a single one).
@@ -184,7 +186,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         -------
         embeddings : ndarray of shape (n, D)
         """
-        embeddings = self.outputs(X).embeddings
+        embeddings = self._outputs(X).embeddings
         assert embeddings is not None
         return embeddings
 
@@ -215,13 +217,10 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         hidden : ndarray of shape (n, layers + 1, D)
             The token embeddings come first.
         """
-        found = []
-        for tokens, output in self._passes(X, output_hidden_states=True):
-            mask = tokens.get("attention_mask")
-            found.append(torch.stack([self._pool(h, mask) for h in output.hidden_states], dim=1))
-        return torch.cat(found).numpy()
+        passes = self._passes(X, output_hidden_states=True)
+        return torch.cat([self._layers(*batch) for batch in passes]).numpy()
 
-    def attention(self, X: ArrayLike) -> NDArray:
+    def attention_maps(self, X: ArrayLike) -> NDArray:
         """Attention weights of every layer and head, O(n L^2) of memory.
 
         Parameters
@@ -234,19 +233,12 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         attention : ndarray of shape (n, layers, heads, L, L)
             L is the length of the longest text in tokens; rows and columns of padding are 0.
         """
-        found = []
-        with _eager_attention(self.model):
-            for tokens, output in self._passes(X, output_attentions=True):
-                weights = torch.stack(output.attentions, dim=1)
-                mask = tokens.get("attention_mask")
-                if mask is not None:
-                    weights = weights * (mask[:, :, None] * mask[:, None, :])[:, None, None]
-                found.append(as_float(weights))
-        longest = max(weights.shape[-1] for weights in found)
-        padded = [
-            torch.nn.functional.pad(w, (0, longest - w.shape[-1]) * 2, value=0.0) for w in found
-        ]
-        return torch.cat(padded).numpy()
+        with eager_attention(self.model):
+            found = [
+                torch.stack([without_padding(tokens, a) for a in output.attentions], dim=1)
+                for tokens, output in self._passes(X, output_attentions=True)
+            ]
+        return padded(found, max(weights.shape[-1] for weights in found))
 
     @property
     def classes_(self) -> NDArray:
@@ -259,6 +251,50 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         if self.pooling != "head":
             raise AttributeError(f"teacher_coef_ needs pooling='head', not {self.pooling!r}.")
         return self._columns().coef(last_linear(self.model).weight)
+
+    def _outputs(
+        self, X: ArrayLike, hidden_states: bool = False, attention: bool = False
+    ) -> TeacherOutputs:
+        """Probabilities and embeddings, and what else is asked for."""
+        if attention and self.max_length is None:
+            raise ValueError(
+                "attention=True needs max_length, as every text's attention takes H max_length^2 "
+                "numbers: set it to the tokens that most texts have, such as 64."
+            )
+        columns, proba, embeddings, hidden, maps = self._columns(), [], [], [], []
+        at_head = self.pooling == "head"
+        wanted = {}
+        if hidden_states or not at_head:
+            wanted["output_hidden_states"] = True
+        if attention:
+            wanted["output_attentions"] = True
+        with ExitStack() as stack:
+            if attention:
+                stack.enter_context(eager_attention(self.model))
+            if at_head:
+                head = last_linear(self.model)
+                embeddings = stack.enter_context(captured(head, inputs=True))
+            for tokens, output in self._passes(X, **wanted):
+                proba.append(columns.proba(output.logits, "logits"))
+                if not at_head:
+                    mask = tokens.get("attention_mask")
+                    embeddings.append(self._pool(output.hidden_states[-1], mask))
+                if hidden_states:
+                    hidden.append(self._layers(tokens, output))
+                if attention:
+                    maps.append(without_padding(tokens, output.attentions[-1]))
+        found = np.concatenate(proba)
+        return TeacherOutputs(
+            found,
+            joined([embedding.cpu() for embedding in embeddings], len(found)),
+            hidden=torch.cat(hidden).numpy() if hidden_states else None,
+            attention=padded(maps, self.max_length) if attention else None,
+        )
+
+    def _layers(self, tokens: Any, output: Any) -> Tensor:
+        """Pooled hidden states of a batch, shape (B, layers + 1, D)."""
+        mask = tokens.get("attention_mask")
+        return torch.stack([self._pool(h, mask) for h in output.hidden_states], dim=1)
 
     def _columns(self) -> OutputColumns:
         if self.classes is not None:
@@ -303,14 +339,3 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-
-@contextmanager
-def _eager_attention(model: Any) -> Iterator[None]:
-    """The one implementation of attention that gives its weights."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)

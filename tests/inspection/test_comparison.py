@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_digits
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lelp_sklearn import (
     BagOfNgrams,
+    CCASplitter,
     LELPProjector,
     LELPStudentClassifier,
     OracleSplitter,
@@ -128,6 +130,57 @@ def test_a_pipelines_earlier_steps_come_before_predictability_and_labels_may_be_
     assert alone.frame.loc["pca", "predictability"] > frame.loc["pca", "majority_rate"]
 
 
+def test_the_oracle_gets_the_fine_labels_words_too():
+    words = np.array(list("jihgfedcba"))[FINE]
+    splitters = {"oracle": OracleSplitter(), "pca": SPLITTERS["pca"]}
+    settings = {"cv": KFold(2), "fine": words}
+    found = compare(OUTPUTS, ROWS.X, ROWS.y, student(), splitters, **settings)
+    frame = found.frame
+    assert frame.loc["oracle", "nmi"] == pytest.approx(1)
+    assert frame.loc["oracle", "n_subclasses"] == 10
+    assert frame.loc["pca", "nmi"] < 0.99
+    train, test = next(KFold(2).split(ROWS.X))
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    column = np.unique(words, return_inverse=True)[1][train, None]
+    s = student(projector=OracleSplitter(), random_state=seed)
+    s.fit(ROWS.X[train], ROWS.y[train], teacher_proba=ROWS.proba[train], teacher_embeddings=column)
+    record = next(f for f in found.folds if f["splitter"] == "oracle")
+    assert record["accuracy"] == s.score(ROWS.X[test], ROWS.y[test])
+
+
+class Spy(CCASplitter):
+    """Remembers the inputs that it was given."""
+
+    seen: list = []  # noqa: RUF012
+
+    def fit(self, H, y, *, student_inputs=None, teacher_proba=None):
+        self.seen.append(student_inputs)
+        return super().fit(H, y, student_inputs=student_inputs, teacher_proba=teacher_proba)
+
+
+def test_splitters_that_take_the_students_inputs_get_them():
+    Spy.seen.clear()
+    splitters = {"cca": Spy(n_subclasses=3), "pca": SPLITTERS["pca"]}
+    compare(OUTPUTS, ROWS.X, ROWS.y, student(), splitters, cv=KFold(2))
+    (train, _), (again, _) = KFold(2).split(ROWS.X)
+    for seen, rows in zip(Spy.seen, (train, again), strict=True):
+        np.testing.assert_array_equal(seen, ROWS.X[rows])
+    Spy.seen.clear()
+    compare(
+        OUTPUTS, ROWS.X, ROWS.y, make_pipeline(StandardScaler(), student()), splitters, cv=KFold(2)
+    )
+    scaled = StandardScaler().fit_transform(ROWS.X[train])
+    np.testing.assert_allclose(Spy.seen[0], scaled, atol=1e-6)
+
+
+def test_a_view_reads_texts():
+    texts = [f"digit {'abcdefghij'[d]}" * 3 for d in FINE]
+    reader = student(module=StaticText, inputs=TokenInputs(vocab_size=50), max_epochs=1)
+    splitters = {"cca": CCASplitter(n_subclasses=5, view=TfidfVectorizer())}
+    frame = compare(OUTPUTS, texts, ROWS.y, reader, splitters, fine=FINE).frame
+    assert frame.loc["cca", "nmi"] > 0.4
+
+
 def test_texts_and_data_frames():
     texts = [f"digit {'abcdefghij'[d]}" * 3 for d in FINE]
     reader = student(module=StaticText, inputs=TokenInputs(vocab_size=50), max_epochs=1)
@@ -189,6 +242,7 @@ def test_it_prints_as_a_table_and_says_where_pandas_is_missing(comparison, monke
         ({"student": StudentClassifier()}, TypeError, "student is a StudentClassifier"),
         ({"splitters": {}}, ValueError, r"splitters holds \[\]"),
         ({"splitters": {"KD": OracleSplitter()}}, ValueError, "names other than KD and wide head"),
+        ({"splitters": {"o": OracleSplitter()}}, ValueError, r"\['o'\] are OracleSplitters"),
         ({"y": ROWS.y[:-1]}, ValueError, "inconsistent numbers of samples"),
         ({"fine": FINE[:-1]}, ValueError, "inconsistent numbers of samples"),
     ],

@@ -24,7 +24,9 @@ from tests.data import digits
 
 ROWS = digits()
 TEACHER = {"teacher_proba": ROWS.proba, "teacher_embeddings": ROWS.embeddings}
-LINEAR_LELP = LELP(projector=LELPProjector(n_subclasses=3, random_state=0))
+LINEAR_LELP = LELP(
+    projector=LELPProjector(n_subclasses=3, random_state=0), subclass_weight=1.0, alpha=0.0
+)
 
 
 class Hint(Objective):
@@ -76,16 +78,16 @@ def test_a_sum_of_one_is_that_objective():
 
 
 def test_kd_and_labels_are_kd_with_alpha():
-    both = 0.7 * KD() + 0.3 * CrossEntropy()
+    both = 0.7 * KD(alpha=0.0) + 0.3 * CrossEntropy()
     np.testing.assert_allclose(logits(fit(both)), logits(fit(KD(alpha=0.3))), atol=1e-4)
 
 
 def test_a_narrow_objective_sees_a_wide_head_folded():
     # KL of classes twice, and of subclasses once.
-    both = LINEAR_LELP + KD()
+    both = LINEAR_LELP + KD(alpha=0.0)
     student = fit(both)
     assert student.predict_subclass_proba(ROWS.X).shape[1] == 6
-    twice = LELP(projector=LINEAR_LELP.projector, subclass_weight=0.5) * 2
+    twice = LELP(projector=LINEAR_LELP.projector, subclass_weight=0.5, alpha=0.0) * 2
     np.testing.assert_allclose(logits(student), logits(fit(twice)), atol=1e-3)
 
 
@@ -119,7 +121,7 @@ def test_learned_parts_are_trained_and_moved_with_the_student():
 
 
 def test_scheduled_weights():
-    student = fit(WeightedSum([("kd", KD()), ("ce", CrossEntropy())], weights=["linear", 0.0]))
+    student = fit(WeightedSum([("kd", KD()), ("ce", CrossEntropy())], weights=[(1.0, 0.0), 0.0]))
     assert student.history_[-1]["train_loss"] == 0
     assert student.history_[0]["train_loss"] > 0
     rising = WeightedSum([("kd", KD())], weights=[lambda progress: progress])

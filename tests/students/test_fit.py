@@ -12,6 +12,7 @@ from lelp_sklearn import (
     KD,
     LELP,
     MLP,
+    ClusterSplitter,
     CrossEntropy,
     LELPProjector,
     LELPStudentClassifier,
@@ -136,11 +137,20 @@ def test_lelp_student_is_the_student_with_the_lelp_objective():
 
 
 def test_projector_is_fitted_on_labels_and_without_sums_in_the_student():
-    s = student().fit(ROWS.X, ROWS.y, **TEACHER)
+    projector = LELPProjector(random_state=None)
+    s = student(projector=projector).fit(ROWS.X, ROWS.y, **TEACHER)
     np.testing.assert_allclose(s.projector_.means_[0], ROWS.embeddings[ROWS.y == 0].mean(axis=0))
     assert not hasattr(s.projector_, "moments_")
     assert s.projector_.random_state is not None
+    assert s.projector is projector
+
+
+def test_the_default_projector_is_k_means():
+    s = student().fit(ROWS.X, ROWS.y, **TEACHER)
+    assert isinstance(s.projector_, ClusterSplitter)
     assert s.projector is None
+    assert s.subclass_weight_ == (0.3, 0.0)
+    assert min(s.objective_.n_subclasses_) > 1
 
 
 def test_oracle_projector_reads_fine_labels():

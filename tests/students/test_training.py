@@ -6,7 +6,15 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, EpochScoring
 
-from lelp_sklearn import KD, LELP, MLP, CrossEntropy, LELPStudentClassifier, StudentClassifier
+from lelp_sklearn import (
+    KD,
+    LELP,
+    MLP,
+    CrossEntropy,
+    LELPProjector,
+    LELPStudentClassifier,
+    StudentClassifier,
+)
 from lelp_sklearn.objectives._base import weight_at
 from tests.data import digits
 
@@ -167,7 +175,7 @@ def test_warm_start_goes_on_and_a_fit_without_it_starts_anew():
 
 
 def test_partial_fit_is_one_epoch_on_fixed_subclasses():
-    s = student(LELPStudentClassifier)
+    s = student(LELPStudentClassifier, projector=LELPProjector(n_subclasses=3))
     for start in range(0, 400, 100):
         rows = slice(start, start + 100)
         part = {name: values[rows] for name, values in TEACHER.items()}
@@ -197,7 +205,7 @@ def test_partial_fit_with_classes_still_to_come():
 
 
 def test_subclass_weight_schedules():
-    assert [weight_at("linear", p) for p in (0.0, 0.5, 1.0)] == [1.0, 0.5, 0.0]
+    assert [weight_at((1.0, 0.5), p) for p in (0.0, 0.5, 1.0)] == [1.0, 0.75, 0.5]
     assert weight_at(0.3, 0.5) == 0.3
     seen = []
 
@@ -209,8 +217,11 @@ def test_subclass_weight_schedules():
     assert sorted(set(seen)) == [0.0, 0.25, 0.5, 0.75, 1.0]
     constant = student(objective=LELP(subclass_weight=0.5)).fit(ROWS.X, ROWS.y, **TEACHER)
     np.testing.assert_array_equal(scheduled.predict_proba(ROWS.X), constant.predict_proba(ROWS.X))
-    linear = student(objective=LELP(subclass_weight="linear")).fit(ROWS.X, ROWS.y, **TEACHER)
+    linear = student(objective=LELP(subclass_weight=(1.0, 0.0))).fit(ROWS.X, ROWS.y, **TEACHER)
     assert not np.array_equal(linear.predict_proba(ROWS.X), constant.predict_proba(ROWS.X))
+    for bad in ((0.3,), (0.3, -1.0), ("a", "b")):
+        with pytest.raises(ValueError, match="first epoch's weight"):
+            student(objective=LELP(subclass_weight=bad)).fit(ROWS.X, ROWS.y, **TEACHER)
 
 
 def test_kd_parameters_each_change_the_student():

@@ -126,8 +126,9 @@ def test_a_class_with_one_labelled_row_keeps_it_for_training():
 
 def test_too_few_rows_for_the_candidates_say_where_it_happened():
     rows = np.r_[np.flatnonzero(ROWS.y == 0), np.flatnonzero(ROWS.y == 1)[:6]]
+    s = student(projector=LELPProjector(n_subclasses=6))
     with pytest.raises(ValueError, match="fewer than its 6 subclasses") as caught:
-        student().fit(ROWS.X[rows], ROWS.y[rows], **{k: v[rows] for k, v in TEACHER.items()})
+        s.fit(ROWS.X[rows], ROWS.y[rows], **{k: v[rows] for k, v in TEACHER.items()})
     assert "choosing subclass_weight='auto'" in caught.value.__notes__[0]
 
 

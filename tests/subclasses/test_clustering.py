@@ -132,6 +132,15 @@ def test_reduce_to_so_many_dimensions_or_by_a_transformer():
     assert np.abs(by_number - plain).max() > 0.1
 
 
+def test_reduce_to_more_dimensions_than_there_are_is_refused():
+    H, y, _ = blobs()
+    with pytest.raises(ValueError, match=r"reduce=4 .* the 3 that class 0 has: 90 rows of 3 col"):
+        splitter(reduce=4).fit(H, y)
+    with pytest.raises(ValueError, match=r"reduce=3 .* the 2 that class 0 has: 2 rows of 3 col"):
+        splitter(n_subclasses=2, reduce=3).fit(H[:4], y[:4])
+    assert splitter(reduce=3).fit(H, y).n_subclasses_.tolist() == [3, 3]
+
+
 def test_reduce_without_transform_finds_labels_for_centroids_of_the_space_before():
     H, y, fine = blobs()
     s = splitter(reduce=TSNE(perplexity=10, init="random", max_iter=300)).fit(H, y)

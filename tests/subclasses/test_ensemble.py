@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from lelp_sklearn import (
+    CCASplitter,
     EnsembleSplitter,
     LELPProjector,
     LELPStudentClassifier,
@@ -84,6 +85,19 @@ def test_teacher_arrays_reach_the_splitters_that_take_them():
         np.testing.assert_array_equal(
             found.components_, clone(projector).fit(H, y, **said).components_
         )
+
+
+def test_student_inputs_reach_the_splitters_that_take_them():
+    H, y = embeddings()
+    X = H[:, ::-1] ** 3
+    seeing = CCASplitter(n_subclasses=2, null_space=False, random_state=0)
+    splitter = EnsembleSplitter([("cca", seeing), ("u", UniformSplitter(n_subclasses=2))])
+    found = splitter.fit(H, y, student_inputs=X).splitters_[0]
+    np.testing.assert_array_equal(
+        found.transform(H), clone(seeing).fit(H, y, student_inputs=X).transform(H)
+    )
+    with pytest.raises(ValueError, match="needs what the student reads"):
+        splitter.fit(H, y)
 
 
 def test_parameters_go_by_name_and_a_splitter_can_be_replaced():

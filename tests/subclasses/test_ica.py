@@ -31,8 +31,12 @@ def test_each_subclass_is_the_heavy_tail_of_one_source():
 
 def test_max_iter_ends_the_search_and_too_few_columns_are_said():
     H, y, _ = mixed_sources()
-    with pytest.warns(ConvergenceWarning):
-        short = ICASplitter(n_subclasses=3, max_iter=1, null_space=False).fit(H, y)
+    with pytest.warns(ConvergenceWarning, match="did not settle in max_iter=1 iter") as said:
+        short = ICASplitter(n_subclasses={0: 1, 1: 3}, max_iter=1, null_space=False).fit(H, y)
+    assert [str(w.message).split(":")[0] for w in said] == ["class 1"]
+    assert said[0].filename == __file__
+    assert short.converged_.tolist() == [True, False]
+    assert ICASplitter(n_subclasses=3, null_space=False).fit(H, y).converged_.all()
     assert short.n_iter_ == 1
     assert ICASplitter(n_subclasses={0: 1, 1: 3}, null_space=False).fit(H, y).n_iter_ > 1
     with pytest.raises(ValueError, match=r"class 0 needs 6 directions .* n_features=5"):

@@ -11,11 +11,22 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.utils import InputTags
 
+from lelp_sklearn import (
+    AMAD,
+    KD,
+    BodyOutputs,
+    DistilledClassifier,
+    HiddenLayers,
+    StudentClassifier,
+)
 from lelp_sklearn._rows import check_texts
+from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.teachers import (
     CompositeTeacher,
     SentenceTransformerTeacher,
+    TeacherCache,
     TransformersTeacher,
     as_teacher,
     check_teacher,
@@ -163,7 +174,7 @@ def test_transformers_hidden_states_and_attention(bert):
     assert hidden.shape == (8, 3, 16)
     np.testing.assert_allclose(hidden[:, -1], teacher.transform(TEXTS), atol=1e-6)
     before = bert.config._attn_implementation
-    attention = teacher.attention(TEXTS)
+    attention = teacher.attention_maps(TEXTS)
     assert bert.config._attn_implementation == before
     longest = 1 + max(map(len, TEXTS))
     assert attention.shape == (8, 2, 2, longest, longest)
@@ -171,6 +182,87 @@ def test_transformers_hidden_states_and_attention(bert):
     rows = attention[0].sum(axis=-1)
     np.testing.assert_allclose(rows[..., :n_tokens], 1, atol=1e-5)
     np.testing.assert_array_equal(rows[..., n_tokens:], 0)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "head"])
+def test_transformers_answer_with_layers_and_attention(bert, pooling):
+    settings = {"pooling": pooling, "batch_size": 3, "device": "cpu", "max_length": 12}
+    teacher = TransformersTeacher(bert, Letters(), **settings)
+    plain = teacher.outputs(TEXTS)
+    assert plain.given == ["proba", "embeddings"]
+    asked = TransformersTeacher(bert, Letters(), hidden_states=True, attention=True, **settings)
+    outputs = asked.outputs(TEXTS)
+    np.testing.assert_allclose(outputs.proba, plain.proba, atol=1e-5)
+    np.testing.assert_allclose(outputs.embeddings, plain.embeddings, atol=1e-5)
+    np.testing.assert_allclose(outputs.hidden, teacher.hidden(TEXTS), atol=1e-5)
+    assert outputs.attention.shape == (8, 2, 12, 12)
+    last = asked.outputs(TEXTS[-1:])  # a short text on its own is as wide
+    assert last.attention.shape == (1, 2, 12, 12)
+    np.testing.assert_allclose(last.attention, outputs.attention[-1:], atol=1e-5)
+    maps = teacher.attention_maps(TEXTS)[:, -1]
+    np.testing.assert_allclose(outputs.attention, maps, atol=1e-5)
+    cached = TeacherCache(batch_size=2).outputs(asked, TEXTS)
+    np.testing.assert_allclose(cached.attention, outputs.attention, atol=1e-3)
+    with pytest.raises(ValueError, match="attention=True needs max_length"):
+        TransformersTeacher(bert, Letters(), attention=True, device="cpu").outputs(TEXTS)
+
+
+class Ids(Inputs):
+    """Texts as the teacher's own tokens."""
+
+    def check(self, student, X, *, reset):
+        return check_texts(X)
+
+    def read(self, X):
+        return Letters()(X, max_length=12)["input_ids"]
+
+    def example(self, student):
+        return torch.ones(2, 3, dtype=torch.long)
+
+    def body_params(self, student):
+        return {}
+
+    def input_tags(self):
+        return InputTags(string=True, two_d_array=False)
+
+
+class Body(torch.nn.Module):
+    """One layer of attention with another number of heads than the teacher's."""
+
+    reads = Ids
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(64, 12)
+        self.layer = torch.nn.MultiheadAttention(12, 3, batch_first=True)
+
+    def outputs(self, ids):
+        there, h = ids > 0, self.table(ids)
+        h, weights = self.layer(h, h, h, key_padding_mask=~there, average_attn_weights=False)
+        pooled = (h * there[:, :, None]).sum(dim=1) / there.sum(dim=1, keepdim=True)
+        return BodyOutputs(pooled, (pooled,), weights, there)
+
+    def forward(self, ids):
+        return self.outputs(ids).embedding
+
+
+def test_a_student_copies_attention_and_layers(bert):
+    teacher = TransformersTeacher(
+        bert,
+        Letters(),
+        classes=["a", "b", "c"],
+        hidden_states=True,
+        attention=True,
+        max_length=12,
+        device="cpu",
+    )
+    student = StudentClassifier(
+        Body, objective=KD() + AMAD() + HiddenLayers(), device="cpu", random_state=0
+    )
+    labels = ["a", "b", "c", "a", "b", "c", "a", "b"]
+    history = DistilledClassifier(teacher, student).fit(TEXTS, labels).student_.history_
+    for name in ("amad", "hiddenlayers"):
+        assert history[-1][f"train_{name}"] < 0.8 * history[0][f"train_{name}"]
 
 
 def test_transformers_are_as_before_after_an_error(bert):
