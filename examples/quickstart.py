@@ -58,9 +58,7 @@ STUDENTS = {
     ),
     "LELP": student,
     "LELP, subclass_weight 0.1": lambda seed: student(seed).set_params(subclass_weight=0.1),
-    "LELP as it comes (k-means)": lambda seed: LELPStudentClassifier(
-        random_state=seed, **SETTINGS
-    ),
+    "LELP as it comes (k-means)": lambda seed: LELPStudentClassifier(random_state=seed, **SETTINGS),
 }
 
 # %%
