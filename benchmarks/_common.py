@@ -17,6 +17,7 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from lelp_sklearn import (
+    KD,
     CrossEntropy,
     LELPProjector,
     LELPStudentClassifier,
@@ -49,7 +50,7 @@ def students(
         def make(seed: int) -> Any:
             projector = LELPProjector(n_subclasses=n_subclasses, subclass_temperature=temperature)
             student = LELPStudentClassifier(
-                projector=projector, subclass_weight=1.0, random_state=seed, **settings
+                projector=projector, subclass_weight=1.0, alpha=0.0, random_state=seed, **settings
             )
             return student.set_params(**params)
 
@@ -57,7 +58,10 @@ def students(
 
     return {
         "labels only": (LABELS, labels(1)),
-        "KD": (TEACHER, lambda seed: StudentClassifier(random_state=seed, **settings)),
+        "KD": (
+            TEACHER,
+            lambda seed: StudentClassifier(objective=KD(alpha=0.0), random_state=seed, **settings),
+        ),
         "wide head, labels": (LABELS, labels(n_subclasses)),
         "wide head, KD": (TEACHER, lelp(subclass_weight=0.0)),
         "LELP, random directions": (TEACHER, lelp(projector__directions="random")),

@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lelp_sklearn import (
+    KD,
     MLP,
     CrossEntropy,
     DistilledClassifier,
@@ -42,9 +43,14 @@ def models(seed):
         return DistilledClassifier(clone(boosting), pipeline(student), cv=5)
 
     labels = StudentClassifier(MLP, objective=CrossEntropy(), random_state=seed, **SETTINGS)
-    kd = StudentClassifier(MLP, random_state=seed, **SETTINGS)
+    kd = StudentClassifier(MLP, objective=KD(alpha=0.0), random_state=seed, **SETTINGS)
     lelp = LELPStudentClassifier(
-        MLP, projector=LELPProjector(), subclass_weight=0.1, random_state=seed, **SETTINGS
+        MLP,
+        projector=LELPProjector(),
+        subclass_weight=0.1,
+        alpha=0.0,
+        random_state=seed,
+        **SETTINGS,
     )
     return {
         "teacher": boosting,

@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from lelp_sklearn import (
+    KD,
     CrossEntropy,
     LELPProjector,
     LELPStudentClassifier,
@@ -53,12 +54,18 @@ def read(folder, name, seed):
 def lelp(hidden, seed, **params):
     projector = LELPProjector(n_subclasses=6, directions="signed_pca")
     student = LELPStudentClassifier(
-        TabularMLP, module__hidden=hidden, projector=projector, random_state=seed, **SETTINGS
+        TabularMLP,
+        module__hidden=hidden,
+        projector=projector,
+        alpha=0.0,
+        random_state=seed,
+        **SETTINGS,
     )
     return student.set_params(**params)
 
 
 def plain(hidden, seed, objective=None):
+    objective = objective or KD(alpha=0.0)
     return StudentClassifier(
         TabularMLP, module__hidden=hidden, objective=objective, random_state=seed, **SETTINGS
     )

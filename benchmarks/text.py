@@ -24,6 +24,7 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.pipeline import make_pipeline
 
 from lelp_sklearn import (
+    KD,
     BagOfNgrams,
     LELPProjector,
     LELPStudentClassifier,
@@ -39,10 +40,10 @@ SETTINGS = {"module": BagOfNgrams, "lr": 0.03, "optimizer__betas": (0.0, 0.999),
 
 def students(seed, n_subclasses):
     """The rows of the table."""
-    kd = StudentClassifier(random_state=seed, **SETTINGS)
+    kd = StudentClassifier(objective=KD(alpha=0.0), random_state=seed, **SETTINGS)
     projector = LELPProjector(n_subclasses=n_subclasses, subclass_temperature=0.3)
     lelp = LELPStudentClassifier(
-        projector=projector, subclass_weight=1.0, random_state=seed, **SETTINGS
+        projector=projector, subclass_weight=1.0, alpha=0.0, random_state=seed, **SETTINGS
     )
     return {
         "KD": kd,

@@ -159,16 +159,7 @@ def check_teacher_outputs(
                 f"{len(classes)} classes: {classes.tolist()}. Give one column a class, in this "
                 "order; a class without a labelled row here may be missing from y."
             )
-        off = np.abs(proba.sum(axis=1, dtype=np.float64) - 1)
-        negative = proba.min() < -_ROUNDING
-        if negative or off.max() > PROBA_TOLERANCE:
-            row = int(proba.min(axis=1).argmin()) if negative else int(off.argmax())
-            raise ValueError(
-                f"teacher_proba row {row} is {np.round(proba[row], 4).tolist()}: expected "
-                f"probabilities that sum to 1 (tolerance {PROBA_TOLERANCE}). Are these logits? "
-                "Then pass their soft-max."
-            )
-        proba = np.maximum(proba, 0) if proba.min() < 0 else proba
+        proba = check_proba(proba, "teacher_proba")
     if embeddings is not None:
         embeddings = _check_rows(embeddings, "teacher_embeddings", n_rows)
     if hidden is not None:
@@ -177,6 +168,19 @@ def check_teacher_outputs(
         shape = "(n_rows, heads, queries, keys)"
         attention = _check_rows(attention, "teacher_attention", n_rows, shape)
     return TeacherOutputs(proba, embeddings, hidden=hidden, attention=attention)
+
+
+def check_proba(proba: NDArray, name: str) -> NDArray:
+    """Rows of probabilities, each sum within 0.01 of 1; what rounds below 0 is 0 afterwards."""
+    off = np.abs(proba.sum(axis=1, dtype=np.float64) - 1)
+    negative = proba.min() < -_ROUNDING
+    if negative or off.max() > PROBA_TOLERANCE:
+        row = int(proba.min(axis=1).argmin()) if negative else int(off.argmax())
+        raise ValueError(
+            f"{name} row {row} is {np.round(proba[row], 4).tolist()}: expected probabilities that "
+            f"sum to 1 (tolerance {PROBA_TOLERANCE}). Are these logits? Then pass their soft-max."
+        )
+    return np.maximum(proba, 0) if proba.min() < 0 else proba
 
 
 def _check_rows(
