@@ -57,6 +57,7 @@ def lelp(hidden, seed, **params):
         TabularMLP,
         module__hidden=hidden,
         projector=projector,
+        subclass_weight=1.0,
         alpha=0.0,
         random_state=seed,
         **SETTINGS,
