@@ -14,6 +14,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from lelp_sklearn.metrics import expected_calibration_error, top1_agreement
+from lelp_sklearn.networks import StudentNetwork
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.teachers import align_proba
 
@@ -142,7 +143,9 @@ class _ParameterCounter(pickle.Pickler):
             part = part.net_
         module = part.module_ if isinstance(part, NeuralNet) else part
         if isinstance(module, nn.Module):
-            self.total += sum(weights.numel() for weights in module.parameters())
+            # What was trained beside a student is left behind at prediction.
+            kept = [module.body, module.head] if isinstance(module, StudentNetwork) else [module]
+            self.total += sum(w.numel() for one in kept for w in one.parameters())
             return "counted"
         if isinstance(part, np.ndarray) and part.dtype.kind in "fV":
             self.total += part.size * max(len(part.dtype.names or ()), 1)

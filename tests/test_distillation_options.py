@@ -18,7 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lelp_sklearn import (
+    KD,
+    MLP,
     DistilledClassifier,
+    EmbeddingMatching,
+    LELPProjector,
     LELPStudentClassifier,
     StudentClassifier,
     TeacherCache,
@@ -202,7 +206,8 @@ def test_a_teacher_that_comes_trained_has_nothing_out_of_fold():
 def test_report_measures_both():
     teacher = make_pipeline(StandardScaler(), MLPClassifier([16], max_iter=500, random_state=0))
     labels = np.array(["even", "odd"])[ROWS.y]
-    distilled = DistilledClassifier(teacher.fit(ROWS.X, labels), lelp(max_epochs=20))
+    student = lelp(max_epochs=20, projector=LELPProjector(n_subclasses=6))
+    distilled = DistilledClassifier(teacher.fit(ROWS.X, labels), student)
     report = distilled.fit(ROWS.X, labels).report(ROWS.X, labels)
     rows = report.rows
     assert rows["student"]["accuracy"] == distilled.score(ROWS.X, labels)
@@ -214,6 +219,13 @@ def test_report_measures_both():
     weights = sum(w.numel() for w in distilled.student_.net_.module_.parameters())
     assert rows["student"]["parameters"] == weights == 64 * 12 + 12
     assert rows["teacher"]["parameters"] >= 64 * 16 + 16 + 16 + 1
+
+
+def test_what_is_left_behind_is_not_counted():
+    teacher = pipeline_teacher().fit(ROWS.X, ROWS.y)
+    student = StudentClassifier(MLP, objective=KD() + EmbeddingMatching(), max_epochs=1)
+    report = DistilledClassifier(teacher, student).fit(ROWS.X, ROWS.y).report(ROWS.X, ROWS.y)
+    assert report.rows["student"]["parameters"] == 64 * 64 + 64 + 64 * 2 + 2
     assert rows["student"]["bytes"] == len(pickle.dumps(distilled.student_))
     assert rows["student"]["rows_per_second"] > 0
     lines = str(report).splitlines()
