@@ -219,6 +219,12 @@ def test_report_measures_both():
     weights = sum(w.numel() for w in distilled.student_.net_.module_.parameters())
     assert rows["student"]["parameters"] == weights == 64 * 12 + 12
     assert rows["teacher"]["parameters"] >= 64 * 16 + 16 + 16 + 1
+    assert rows["student"]["bytes"] == len(pickle.dumps(distilled.student_))
+    assert rows["student"]["rows_per_second"] > 0
+    lines = str(report).splitlines()
+    assert [line.split()[0] for line in lines] == ["accuracy", "teacher", "student"]
+    assert report.to_frame().loc["student", "accuracy"] == rows["student"]["accuracy"]
+    assert "<th>agreement</th>" in report._repr_html_()
 
 
 def test_what_is_left_behind_is_not_counted():
@@ -226,9 +232,3 @@ def test_what_is_left_behind_is_not_counted():
     student = StudentClassifier(MLP, objective=KD() + EmbeddingMatching(), max_epochs=1)
     report = DistilledClassifier(teacher, student).fit(ROWS.X, ROWS.y).report(ROWS.X, ROWS.y)
     assert report.rows["student"]["parameters"] == 64 * 64 + 64 + 64 * 2 + 2
-    assert rows["student"]["bytes"] == len(pickle.dumps(distilled.student_))
-    assert rows["student"]["rows_per_second"] > 0
-    lines = str(report).splitlines()
-    assert [line.split()[0] for line in lines] == ["accuracy", "teacher", "student"]
-    assert report.to_frame().loc["student", "accuracy"] == rows["student"]["accuracy"]
-    assert "<th>agreement</th>" in report._repr_html_()
