@@ -144,11 +144,14 @@ def scores_of(args: argparse.Namespace, name: str, seed: int) -> dict[str, float
     return found
 
 
-def compared(table: pd.DataFrame, body: str, control: str) -> pd.DataFrame:
-    """Mean rank of each row of a body, and its p against a control, Holm-corrected."""
+def of_body(table: pd.DataFrame, body: str) -> pd.DataFrame:
+    """The rows of one body, under their names alone."""
     own = table.loc[:, table.columns.str.startswith(f"{body}: ")]
-    own.columns = own.columns.str.removeprefix(f"{body}: ")
-    ranks = own.rank(axis=1, ascending=False).groupby(level=0).mean().mean()
+    return own.rename(columns=lambda row: row.removeprefix(f"{body}: "))
+
+
+def corrected_p(own: pd.DataFrame, control: str) -> pd.Series:
+    """Each row's p against a control, corrected by Holm."""
     p = pd.Series(
         {
             row: wilcoxon(own[row], own[control], zero_method="zsplit").pvalue
@@ -156,18 +159,22 @@ def compared(table: pd.DataFrame, body: str, control: str) -> pd.DataFrame:
         }
     )
     order = p.sort_values().index
-    corrected = (p[order] * np.arange(len(p), 0, -1)).cummax().clip(upper=1)
-    difference = 100 * own.sub(own[control], axis=0).mean()
-    return pd.DataFrame(
-        {"mean rank": ranks, "mean difference": difference, f"p against {control}": corrected}
-    ).sort_values("mean rank")
+    return (p[order] * np.arange(len(p), 0, -1)).cummax().clip(upper=1)
 
 
-def gap_closed(table: pd.DataFrame, body: str) -> pd.DataFrame:
+def ranked(own: pd.DataFrame, controls: list[str]) -> pd.DataFrame:
+    """Accuracies by set, mean rank over sets, and p against each control; the best row first."""
+    columns = {name: mean_and_error(own.loc[name]) for name in own.index.unique(level=0)}
+    ranks = own.rank(axis=1, ascending=False).groupby(level=0).mean().mean().sort_values()
+    columns |= {"mean rank": ranks.map("{:.1f}".format)}
+    for control in controls:
+        columns[f"p against {control}"] = corrected_p(own, control).map("{:.2g}".format)
+    return pd.DataFrame(columns).loc[ranks.index].fillna("")
+
+
+def gap_closed(own: pd.DataFrame) -> pd.DataFrame:
     """Share of the way from KD to the better oracle on the sets that have one, and worst loss."""
-    means = 100 * table.groupby(level=0).mean()
-    means = means.loc[:, means.columns.str.startswith(f"{body}: ")]
-    means.columns = means.columns.str.removeprefix(f"{body}: ")
+    means = 100 * own.groupby(level=0).mean()
     above = means.sub(means["KD"], axis=0)
     oracle = above[list(ORACLE)].max(axis=1)
     sets = [name for name in MOONSHOT if name in above.index]
@@ -192,15 +199,15 @@ def main() -> None:
     jobs = [(name, seed) for seed in range(args.seeds) for name in args.sets]
     lines = resumable(args.scores, jobs, lambda *job: scores_of(args, *job), ["set", "seed"])
     table = lines.pivot(index=["set", "seed"], columns="row", values="score")
-    print_columns({name: mean_and_error(table.loc[name]) for name in args.sets})
+    print("teacher:", mean_and_error(table["teacher"].unstack("set")).to_dict())
     for body in ("linear", "MLP 32"):
-        for control in ("wide head of 48", "KD"):
-            ranked = compared(table, body, control)
-            print(f"\n{body}")
-            print_columns({column: ranked[column].map("{:.3f}".format) for column in ranked})
-        closed = gap_closed(table, body)
+        own = of_body(table, body)
+        print(f"\n{body}")
+        print_columns(dict(ranked(own, ["wide head of 48", "KD"]).items()))
         print(f"\n{body}: share of the gap between KD and the oracle")
-        print_columns({column: closed[column].map("{:.2f}".format) for column in closed})
+        print_columns(
+            {name: column.map("{:.2f}".format) for name, column in gap_closed(own).items()}
+        )
 
 
 if __name__ == "__main__":

@@ -2,5 +2,6 @@
 
 from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._lelp import LELPStudentClassifier
+from lelp_sklearn.students._subclass_teacher import SubclassTeacher
 
-__all__ = ["LELPStudentClassifier", "StudentClassifier"]
+__all__ = ["LELPStudentClassifier", "StudentClassifier", "SubclassTeacher"]

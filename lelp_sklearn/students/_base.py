@@ -18,14 +18,12 @@ from skorch.callbacks import EarlyStopping
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
 from lelp_sklearn._torch import resolve_device, seeded, torch_threads
 from lelp_sklearn.inputs import ArrayInputs, Inputs
-from lelp_sklearn.networks import Linear, StudentNetwork
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.students._batches import TensorRows
-from lelp_sklearn.students._callbacks import EpochProgress, HeldOut, LearningRateSchedule, LossTerms
+from lelp_sklearn.students._building import make_net
+from lelp_sklearn.students._callbacks import EpochProgress, LearningRateSchedule, LossTerms
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
-from lelp_sklearn.students._net import DistillationNet
-from lelp_sklearn.students._optimizers import SparseAdamW
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
 from lelp_sklearn.students._staging import train_in_stages
@@ -35,9 +33,6 @@ _SOURCES = {
     "teacher_hidden": "TransformersTeacher(..., hidden_states=True)",
     "teacher_attention": "TransformersTeacher(..., attention=True, max_length=64)",
 }
-# Updates all weights in one kernel: about an eighth of a small student's training time.
-# SGD is left out: its kernel takes no sparse gradients.
-_FUSED = (torch.optim.AdamW, torch.optim.Adam)
 
 
 class BaseStudentClassifier(
@@ -209,7 +204,7 @@ class BaseStudentClassifier(
             if fresh:
                 self.inputs_ = inputs.fit(rows.X)
                 objective = self._fit_objective(rows, classes, seed, partial)
-                net = self._make_net(objective, skorch_params, device, seed)
+                net = make_net(self, objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
             objective = self.objective_
             if not objective.needs:
@@ -269,47 +264,6 @@ class BaseStudentClassifier(
     ) -> Objective:
         """The objective, its "auto" parameters chosen on the rows; here it has none."""
         return objective
-
-    def _make_net(
-        self,
-        objective: Objective,
-        skorch_params: dict[str, Any],
-        device: torch.device,
-        seed: int,
-    ) -> DistillationNet:
-        body_params = {
-            name.removeprefix("module__"): value
-            for name, value in skorch_params.items()
-            if name.startswith("module__")
-        }
-        params: dict[str, Any] = {"iterator_train__shuffle": True}
-        if getattr(self.module, "pads", False):
-            params["iterator_train__by_length"] = True
-        if self.optimizer in _FUSED and device.type in ("cpu", "cuda"):
-            params["optimizer__fused"] = "optimizer__foreach" not in skorch_params
-        params |= {k: v for k, v in skorch_params.items() if not k.startswith("module__")}
-        if self.validation_fraction:
-            params["train_split"] = HeldOut(self.validation_fraction, seed)
-        known = self.inputs_.body_params(self)
-        net = DistillationNet(
-            StudentNetwork,
-            objective=objective,
-            module__body=Linear if self.module is None else self.module,
-            module__body_params=body_params,
-            module__known=known,
-            module__n_logits=sum(objective.n_subclasses_),
-            module__example=self.inputs_.example(self),
-            module__objective=objective,
-            optimizer=SparseAdamW if self.optimizer is torch.optim.AdamW else self.optimizer,
-            lr=self.lr,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            device=str(device),
-            verbose=0,
-            **{"train_split": None, **params},
-        ).initialize()
-        known.clear()  # it is in the weights by now, and a pickle need not hold it twice
-        return net
 
     def _callbacks_for(self, epochs: int, partial: bool = False) -> list[Any]:
         callbacks = [("loss_terms", LossTerms()), *(self.callbacks or [])]

@@ -52,13 +52,18 @@ class DistillationNet(NeuralNetClassifier):
         if hasattr(self, "module_"):  # skorch stores it apart, and the objective has other copies
             self.objective.relink(getattr(self.module_, "learned", None))
 
-    def train_on(self, rows: TensorRows, epochs: int) -> None:
-        """Train for some epochs; early stopping and Ctrl-C end it, the second with a warning."""
+    def train_on(self, rows: TensorRows, epochs: int) -> bool:
+        """Train for some epochs; early stopping and Ctrl-C end it, the second with a warning.
+
+        Returns whether the user let it run.
+        """
+        undisturbed = True
         self.notify("on_train_begin", X=rows, y=None)
         try:
             self.fit_loop(rows, epochs=epochs)
         except KeyboardInterrupt:  # skorch's early stopping raises it too
-            if not any(_has_stopped(callback) for _, callback in self.callbacks_):
+            undisturbed = any(_has_stopped(callback) for _, callback in self.callbacks_)
+            if not undisturbed:
                 warnings.warn(
                     f"fit was interrupted in epoch {len(self.history)}; the student keeps the "
                     "weights it had then.",
@@ -68,6 +73,7 @@ class DistillationNet(NeuralNetClassifier):
         self.notify("on_train_end", X=rows, y=None)
         for epoch in self.history:
             epoch["batches"].clear()  # megabytes of batch losses in every pickle otherwise
+        return undisturbed
 
     @property
     def progress(self) -> float:

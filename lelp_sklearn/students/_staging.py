@@ -43,7 +43,8 @@ def train_in_stages(
                 net.callbacks = [*callbacks(net.max_epochs), ("stage", StageName(name))]
                 net.initialize_callbacks()
                 net.epochs_before = len(net.history)
-                net.train_on(rows, net.max_epochs)
+                if not net.train_on(rows, net.max_epochs):
+                    break
     finally:
         net.max_epochs, net.lr, net.epochs_before = epochs, lr, 0
 

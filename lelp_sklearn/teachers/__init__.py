@@ -7,7 +7,6 @@ from lelp_sklearn.teachers._ensemble import TeacherEnsemble
 from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
 from lelp_sklearn.teachers._sklearn import SklearnTeacher
 from lelp_sklearn.teachers._skorch import SkorchTeacher
-from lelp_sklearn.teachers._subclass_teacher import SubclassTeacher
 from lelp_sklearn.teachers._text import SentenceTransformerTeacher
 from lelp_sklearn.teachers._token_vectors import token_vectors
 from lelp_sklearn.teachers._torch import TorchTeacher
@@ -18,7 +17,6 @@ __all__ = [
     "SentenceTransformerTeacher",
     "SklearnTeacher",
     "SkorchTeacher",
-    "SubclassTeacher",
     "TeacherCache",
     "TeacherEnsemble",
     "TorchTeacher",

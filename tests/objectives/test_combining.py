@@ -250,6 +250,16 @@ def test_early_stopping_watches_each_stage():
     assert names.count("kd") < 50
 
 
+def test_ctrl_c_ends_all_stages():
+    class Press(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted in epoch 1"):
+        student = fit(stages(), module=MLP, callbacks=[Press()])
+    assert [row["stage"] for row in student.history_] == ["hint"]
+
+
 def test_partial_fit_goes_on_with_the_last_stage():
     student = fit(stages(), module=MLP)
     student.partial_fit(ROWS.X, ROWS.y, **TEACHER)
