@@ -4,8 +4,10 @@ import logging
 from importlib.metadata import version
 
 from lelp_sklearn.distillation import DistilledClassifier
+from lelp_sklearn.fidelity import fidelity_report
 from lelp_sklearn.inputs import TableInputs, TokenInputs
 from lelp_sklearn.inspection import (
+    FidelityDisplay,
     HistoryDisplay,
     SplitterComparison,
     SubclassDisplay,
@@ -41,7 +43,7 @@ from lelp_sklearn.objectives import (
 )
 from lelp_sklearn.outputs import BodyOutputs, StudentOutputs, TeacherOutputs
 from lelp_sklearn.report import DistillationReport
-from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier
+from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier, SubclassTeacher
 from lelp_sklearn.subclasses import (
     AutoencoderSplitter,
     CCASplitter,
@@ -61,7 +63,6 @@ from lelp_sklearn.teachers import (
     SentenceTransformerTeacher,
     SklearnTeacher,
     SkorchTeacher,
-    SubclassTeacher,
     TeacherCache,
     TeacherEnsemble,
     TorchTeacher,
@@ -71,6 +72,7 @@ from lelp_sklearn.teachers import (
     teacher_outputs,
     token_vectors,
 )
+from lelp_sklearn.transfer import select_rows
 
 __version__ = version("lelp-sklearn")
 
@@ -103,6 +105,7 @@ __all__ = [
     "EmbeddingApproximation",
     "EmbeddingMatching",
     "EnsembleSplitter",
+    "FidelityDisplay",
     "GraphSplitter",
     "HiddenLayers",
     "HistoryDisplay",
@@ -143,7 +146,9 @@ __all__ = [
     "as_teacher",
     "check_teacher",
     "compare_splitters",
+    "fidelity_report",
     "propagate_labels",
+    "select_rows",
     "teacher_outputs",
     "token_vectors",
 ]

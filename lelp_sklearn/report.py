@@ -140,7 +140,7 @@ class _ParameterCounter(pickle.Pickler):
     def persistent_id(self, part: Any) -> str | None:
         """Count a part; a name in place of None keeps the pickler from looking into it."""
         if isinstance(part, BaseStudentClassifier):
-            part = part.net_
+            part = getattr(part, "net_", None)  # the parameter of a meta-estimator is not fitted
         module = part.module_ if isinstance(part, NeuralNet) else part
         if isinstance(module, nn.Module):
             # What was trained beside a student is left behind at prediction.

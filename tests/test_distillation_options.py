@@ -30,6 +30,7 @@ from lelp_sklearn import (
     teacher_outputs,
 )
 from lelp_sklearn._rows import stack_rows
+from lelp_sklearn.report import n_parameters
 from lelp_sklearn.teachers._out_of_fold import out_of_fold_proba
 from tests.data import digits
 
@@ -232,3 +233,10 @@ def test_what_is_left_behind_is_not_counted():
     student = StudentClassifier(MLP, objective=KD() + EmbeddingMatching(), max_epochs=1)
     report = DistilledClassifier(teacher, student).fit(ROWS.X, ROWS.y).report(ROWS.X, ROWS.y)
     assert report.rows["student"]["parameters"] == 64 * 64 + 64 + 64 * 2 + 2
+
+
+def test_parameters_of_a_distilled_classifier():
+    teacher = LogisticRegression().fit(ROWS.X, ROWS.y)
+    distilled = DistilledClassifier(teacher, kd(max_epochs=1)).fit(ROWS.X, ROWS.y)
+    both = n_parameters(distilled.teacher_) + n_parameters(distilled.student_)
+    assert n_parameters(distilled) == both

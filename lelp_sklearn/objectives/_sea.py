@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 from sklearn.base import BaseEstimator
-from sklearn.cluster import kmeans_plusplus
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
@@ -22,6 +20,7 @@ from lelp_sklearn.objectives._regressors import PROJECTORS, make_projector
 from lelp_sklearn.objectives._standardized import OnStandardized
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 from lelp_sklearn.subclasses._per_class import seeded_clone
+from lelp_sklearn.transfer import STRATEGIES, UNSURE, select_rows
 
 
 class EmbeddingApproximation(OnStandardized):
@@ -51,12 +50,12 @@ class EmbeddingApproximation(OnStandardized):
         columns. None keeps the teacher's columns.
     n_components : int, default=32
         d for "pca" and "umap"; at most the sampled rows and the teacher's columns for "pca".
-    sampler : {"random", "informed", "diverse"}, default="random"
-        Which rows phi is fitted to: any; those where ``teacher_proba`` has a large entropy, more
-        often; or rows far from one another, by the seeding of k-means++.
+    sampler : str, default="random"
+        Which rows phi is fitted to, by a strategy of :func:`select_rows` on the standardised
+        embeddings and, for "entropy", "margin" and "informed", ``teacher_proba``: "informed" takes
+        rows of large entropy more often, "k-means++", "k-center" and "k-dpp" those far apart.
     sample_size : int or None, default=None
-        How many rows; None is all of them, and the sampler does nothing. "diverse" measures all
-        rows' distances to each row that it takes.
+        How many rows; None is all of them, and the sampler does nothing.
     whiten : bool, default=False
         Whether each column of phi is scaled to variance 1 on the sampled rows. If not, all have
         one scale, which makes their mean variance 1, and the first of "pca" count most.
@@ -82,11 +81,12 @@ class EmbeddingApproximation(OnStandardized):
     --------
     EmbeddingMatching : The whole embedding, beside the classes.
     Stages : One objective after the other.
+    select_rows : Chooses rows by the same strategies.
 
     Notes
     -----
-    The paper samples audio by loudness and by a determinantal point process of three Markov steps;
-    here the teacher's entropy and k-means++ take their places.
+    The paper samples audio by loudness, for which the teacher's entropy stands here, and by a
+    determinantal point process of three Markov steps, which "k-dpp" replaces by its greedy mode.
 
     References
     ----------
@@ -117,7 +117,7 @@ class EmbeddingApproximation(OnStandardized):
     _parameter_constraints: dict = {  # noqa: RUF012
         "reducer": [StrOptions({"pca", "umap"}), HasMethods(["fit", "transform"]), None],
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "sampler": [StrOptions({"random", "informed", "diverse"})],
+        "sampler": [StrOptions(set(STRATEGIES))],
         "sample_size": [Interval(Integral, 2, None, closed="left"), None],
         "whiten": ["boolean"],
         "projector": [StrOptions(set(PROJECTORS)), None],
@@ -142,8 +142,8 @@ class EmbeddingApproximation(OnStandardized):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Embeddings; probabilities for "informed" too."""
-        return ("embeddings", "proba") if self.sampler == "informed" else ("embeddings",)
+        """Embeddings, and probabilities for samplers that read them."""
+        return ("embeddings", "proba") if self.sampler in UNSURE else ("embeddings",)
 
     def fit(
         self,
@@ -192,16 +192,11 @@ class EmbeddingApproximation(OnStandardized):
         n = len(Z)
         if self.sample_size is None or self.sample_size >= n:
             return np.arange(n)
-        if self.sampler == "diverse":
-            _, rows = kmeans_plusplus(Z, self.sample_size, random_state=seed)
-            return np.unique(rows)
-        share = None
-        if self.sampler == "informed":
-            assert proba is not None
-            share = entr(proba.astype(np.float64)).sum(axis=1) + 1e-6  # sure rows fill up the rest
-            share = share / share.sum()
-        chosen = np.random.default_rng(seed).choice(n, self.sample_size, replace=False, p=share)
-        return np.sort(chosen)
+        proba = proba if self.sampler in UNSURE else None
+        rows = select_rows(
+            Z, self.sample_size, strategy=self.sampler, proba=proba, random_state=seed
+        )
+        return np.sort(rows)
 
     def _make_reducer(self, Z: NDArray, seed: int) -> Any:
         if self.reducer == "pca":

@@ -3,9 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from lelp_sklearn import (
     KD,
+    FidelityDisplay,
     HistoryDisplay,
     LELPProjector,
     StudentClassifier,
@@ -47,3 +49,30 @@ def test_subclasses_draws_every_row_once_and_shares_that_sum_to_one():
     assert display.plot(axes=axes).axes_[2] is axes[2]
     with pytest.raises(ValueError, match="has 0 rows in y"):
         SubclassDisplay.from_projector(projector, H, np.zeros_like(y))
+
+
+def test_fidelity_draws_filled_bins_of_either_model():
+    rows = digits(200)
+    net = StudentClassifier(objective=KD(), max_epochs=3, device="cpu", random_state=0)
+    student = net.fit(rows.X, rows.y, teacher_proba=rows.proba)
+    teacher = LogisticRegression(C=0.1, max_iter=500).fit(rows.X, rows.y)
+    display = FidelityDisplay.from_estimators(teacher, student, rows.X, rows.y, n_bins=8)
+    P, Q = teacher.predict_proba(rows.X), student.predict_proba(rows.X)
+    _, ax = plt.subplots()
+    again = FidelityDisplay.from_predictions(P, Q, rows.y, n_bins=8, ax=ax)
+    assert again.ax_ is ax
+    assert again.figure_ is ax.figure
+    for name, bins in (("teacher", P), ("student", Q), ("agreement", P)):
+        found = getattr(display, name)
+        for ours, theirs in zip(found, getattr(again, name), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_allclose(
+            np.nansum(found.confidence * found.weight), bins.max(axis=1).sum(), rtol=1e-6
+        )
+    labels = [line.get_label() for line in ax.get_lines()]
+    assert labels == ["calibrated", "teacher's accuracy", "student's accuracy", "agreement"]
+    line = ax.get_lines()[3]
+    filled = display.agreement.weight > 0
+    np.testing.assert_array_equal(line.get_ydata(), display.agreement.share[filled])
+    equal = FidelityDisplay.from_predictions(P, Q, rows.y, n_bins=8, strategy="quantile")
+    assert equal.teacher.weight.tolist() == [25] * 8

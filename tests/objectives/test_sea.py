@@ -117,11 +117,11 @@ def test_diverse_rows_hold_what_is_rare():
     rare = np.random.default_rng(0).standard_normal((5, 10)) * 20
     outputs = TeacherOutputs(embeddings=np.vstack([rare, ROWS.embeddings]))
     found = {}
-    for sampler in ("diverse", "random"):
+    for sampler in ("k-means++", "k-center", "k-dpp", "random"):
         objective = EmbeddingApproximation(sampler=sampler, sample_size=10)
         rows = objective.fit(outputs, np.zeros(405), np.array([0, 1]), 0).sample_
         found[sampler] = (rows < 5).sum()
-    assert found == {"diverse": 5, "random": 0}
+    assert found == {"k-means++": 5, "k-center": 5, "k-dpp": 5, "random": 0}
 
 
 def test_what_it_needs():
@@ -164,7 +164,7 @@ def test_row_weights_count():
     [
         {"reducer": "tsne"},
         {"n_components": 0},
-        {"sampler": "dpp"},
+        {"sampler": "diverse"},
         {"sample_size": 1},
         {"whiten": "yes"},
         {"projector": "x"},

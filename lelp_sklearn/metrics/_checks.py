@@ -1,0 +1,71 @@
+"""What every metric asks of its arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+
+from lelp_sklearn._compat import check_sample_weight
+from lelp_sklearn.outputs import check_proba
+
+# A probability of 0 counts as this much where its logarithm is taken: 36.04 nats at the most.
+SMALLEST = float(np.finfo(np.float64).eps)
+
+
+def check_rows(proba: ArrayLike, name: str) -> NDArray:
+    """Probabilities in float64, whose rows sum to 1 exactly."""
+    p = check_proba(check_array(proba, dtype=np.float64, input_name=name), name)
+    # Those of float16 and float32 miss 1 by what would pass for divergence.
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def check_pair(teacher_proba: ArrayLike, student_proba: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Probabilities of a teacher and a student, of one shape."""
+    teacher = check_rows(teacher_proba, "teacher_proba")
+    student = check_rows(student_proba, "student_proba")
+    if teacher.shape != student.shape:
+        raise ValueError(
+            f"teacher_proba has shape {teacher.shape} and student_proba {student.shape}: expected "
+            "the same rows and classes."
+        )
+    return teacher, student
+
+
+def check_labels(
+    y: ArrayLike, proba: ArrayLike, classes: ArrayLike | None
+) -> tuple[NDArray, NDArray]:
+    """Column number of each row's label, and the probabilities."""
+    p = check_rows(proba, "proba")
+    labels = column_or_1d(y)
+    check_consistent_length(labels, p)
+    names = np.unique(labels) if classes is None else column_or_1d(classes)
+    if len(names) != p.shape[1]:
+        raise ValueError(
+            f"proba has {p.shape[1]} columns and the classes are {names.tolist()}: pass classes, "
+            "one label a column."
+        )
+    order = np.argsort(names)
+    codes = order[np.minimum(np.searchsorted(names, labels, sorter=order), len(names) - 1)]
+    strange = names[codes] != labels
+    if strange.any():
+        raise ValueError(
+            f"y holds {np.unique(labels[strange]).tolist()}, and the classes are "
+            f"{names.tolist()}: pass classes, one label a column."
+        )
+    return codes, p
+
+
+def mean(rows: NDArray, sample_weight: ArrayLike | None) -> float:
+    """Mean over the rows, weighted where weights are given."""
+    return float(np.average(rows, weights=check_weight(sample_weight, rows)))
+
+
+def check_weight(sample_weight: ArrayLike | None, rows: NDArray) -> NDArray:
+    """Weights of the rows, not negative; ones where none are given."""
+    weight = check_sample_weight(
+        sample_weight, rows.reshape(len(rows), -1), dtype=np.float64, ensure_non_negative=True
+    )
+    if not weight.any():
+        raise ValueError("sample_weight is 0 in every row: expected some row to count.")
+    return weight
