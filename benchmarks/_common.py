@@ -33,6 +33,7 @@ def arguments(description: str | None, seeds: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--seeds", type=int, default=seeds, help="number of seeds")
+    parser.add_argument("--only", nargs="*", help="rows of the table; all of them otherwise")
     return parser.parse_args()
 
 
@@ -71,6 +72,10 @@ def students(
         "LELP, signed_pca, subclass_weight 0.1": (
             TEACHER,
             lelp(projector__directions="signed_pca", subclass_weight=0.1),
+        ),
+        "LELP as it comes": (
+            TEACHER,
+            lambda seed: LELPStudentClassifier(random_state=seed, **settings),
         ),
         "true subclasses": (FINE, lelp(projector=OracleSplitter())),
         "true subclasses, subclass_weight 0.1": (

@@ -36,4 +36,5 @@ if __name__ == "__main__":
         ).fit(*train)
 
     rows = students(n_subclasses=12, temperature=0.1, max_epochs=40, batch_size=64, lr=0.01)
+    rows = {name: rows[name] for name in args.only or rows}
     compare(rows, train, test, fine, teacher, args.seeds)

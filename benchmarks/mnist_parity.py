@@ -63,7 +63,7 @@ if __name__ == "__main__":
         max_epochs=20,
         lr=0.002,
     )
-    kept = [
+    kept = args.only or [
         "labels only",
         "KD",
         "wide head, labels",
@@ -71,6 +71,7 @@ if __name__ == "__main__":
         "LELP, random directions",
         "LELP",
         "LELP, subclass_weight 0.1",
+        "LELP as it comes",
         "true subclasses",
     ]
     compare({name: rows[name] for name in kept}, train, test, fine, lambda seed: taught, args.seeds)
