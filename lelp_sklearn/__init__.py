@@ -3,6 +3,16 @@
 import logging
 from importlib.metadata import version
 
+from lelp_sklearn.augmentation import (
+    Augmenter,
+    GANAugmenter,
+    Mixup,
+    Munge,
+    Resample,
+    Smote,
+    VAEAugmenter,
+    WordAugmenter,
+)
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.fidelity import fidelity_report
 from lelp_sklearn.inputs import TableInputs, TokenInputs
@@ -43,7 +53,12 @@ from lelp_sklearn.objectives import (
 )
 from lelp_sklearn.outputs import BodyOutputs, StudentOutputs, TeacherOutputs
 from lelp_sklearn.report import DistillationReport
-from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier, SubclassTeacher
+from lelp_sklearn.students import (
+    LELPStudentClassifier,
+    RetrievalAugmentedClassifier,
+    StudentClassifier,
+    SubclassTeacher,
+)
 from lelp_sklearn.subclasses import (
     AutoencoderSplitter,
     CCASplitter,
@@ -91,6 +106,7 @@ __all__ = [
     "RKD",
     "SP",
     "VID",
+    "Augmenter",
     "AutoencoderSplitter",
     "BagOfNgrams",
     "BodyOutputs",
@@ -106,6 +122,7 @@ __all__ = [
     "EmbeddingMatching",
     "EnsembleSplitter",
     "FidelityDisplay",
+    "GANAugmenter",
     "GraphSplitter",
     "HiddenLayers",
     "HistoryDisplay",
@@ -113,14 +130,19 @@ __all__ = [
     "LELPProjector",
     "LELPStudentClassifier",
     "Linear",
+    "Mixup",
+    "Munge",
     "Objective",
     "OracleSplitter",
     "RandomSplitter",
     "RelationalAlignment",
+    "Resample",
+    "RetrievalAugmentedClassifier",
     "SentenceTransformerTeacher",
     "SimKD",
     "SklearnTeacher",
     "SkorchTeacher",
+    "Smote",
     "SplitterComparison",
     "Stage",
     "Stages",
@@ -142,7 +164,9 @@ __all__ = [
     "TorchTeacher",
     "TransformersTeacher",
     "UniformSplitter",
+    "VAEAugmenter",
     "WeightedSum",
+    "WordAugmenter",
     "as_teacher",
     "check_teacher",
     "compare_splitters",

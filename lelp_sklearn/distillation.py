@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from lelp_sklearn._compat import HasMethods, StrOptions, clone_parameters, fit_context
+from lelp_sklearn._compat import HasMethods, Interval, StrOptions, clone_parameters, fit_context
 from lelp_sklearn._rows import n_rows, stack_rows
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
@@ -64,6 +65,13 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         With ``cv`` other than "prefit": whether the teacher is fitted on all rows too. Embeddings
         come from that one, as the teacher of each fold has a space of its own. Without it there
         are none, no ``teacher_``, and unlabelled rows get the mean of the folds' teachers.
+    augment : Augmenter, default=None
+        Makes new rows from the training rows, such as ``Mixup(random_state=0)``, by the seed it
+        has. They join as unlabelled rows of weight 1: the teacher is asked about them, through the
+        cache, and no label is made up for them. Any object with ``fit(X, y)`` and
+        ``sample(n_samples)`` will do; it is cloned.
+    augment_factor : float, default=1.0
+        New rows for each row of X; with 0, none are made.
 
     Attributes
     ----------
@@ -81,6 +89,7 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     LELPStudentClassifier, StudentClassifier : Students, for teacher outputs held as arrays.
     TeacherCache : Asks about each row once.
     TeacherEnsemble : Several teachers as one.
+    Augmenter, Mixup, Munge, WordAugmenter : New rows to ask the teacher about.
 
     Examples
     --------
@@ -106,6 +115,8 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "cv": ["cv_object", StrOptions({"prefit"})],
         "cache": [TeacherCache, str, os.PathLike, None],
         "refit_teacher": ["boolean"],
+        "augment": [HasMethods(["fit", "sample"]), None],
+        "augment_factor": [Interval(Real, 0, None, closed="left")],
     }
     __metadata_request__fit = {"X_unlabeled": True}  # noqa: RUF012
 
@@ -117,12 +128,16 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         cv: Any = "prefit",
         cache: TeacherCache | str | os.PathLike[str] | None = None,
         refit_teacher: bool = True,
+        augment: Any = None,
+        augment_factor: float = 1.0,
     ):
         self.teacher = teacher
         self.student = student
         self.cv = cv
         self.cache = cache
         self.refit_teacher = refit_teacher
+        self.augment = augment
+        self.augment_factor = augment_factor
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -161,19 +176,20 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_classification_targets(labels)
         classes = np.unique(labels)
         weight = None if sample_weight is None else np.asarray(sample_weight)
-        outputs = self._ask(X, labels, classes, weight, X_unlabeled)
+        pool = self._pool(X, labels, X_unlabeled)
+        outputs = self._ask(X, labels, classes, weight, X_unlabeled, pool)
         arrays = {f"teacher_{name}": getattr(outputs, name) for name in outputs.given}
         if outputs.embeddings is not None:
             arrays |= given(teacher_coef=getattr(self.teacher_, "teacher_coef_", None))
         if weight is not None:
             arrays["sample_weight"] = weight
-        if X_unlabeled is not None:
-            n_pool = n_rows(X_unlabeled)
+        if pool is not None:
+            n_pool = n_rows(pool)
             arrays["labeled"] = np.repeat([True, False], [len(labels), n_pool])
             labels = np.concatenate([labels, np.repeat(classes[:1], n_pool)])  # never read
             if weight is not None:
                 arrays["sample_weight"] = np.concatenate([weight, np.ones(n_pool)])
-            X = stack_rows(X, X_unlabeled)
+            X = stack_rows(X, pool)
         student = LELPStudentClassifier() if self.student is None else clone(self.student)
         self.student_ = fit_student(student, X, labels, arrays)
         self.classes_ = self.student_.classes_
@@ -248,6 +264,14 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             raise AttributeError("refit_teacher=False left no teacher_ to report on.")
         return report_on(self.teacher_, self.student_, X, column_or_1d(y), self.classes_)
 
+    def _pool(self, X: ArrayLike, y: NDArray, X_unlabeled: ArrayLike | None) -> Any:
+        """Rows without a label: those given, then those made."""
+        n_new = round(self.augment_factor * len(y))
+        if self.augment is None or n_new == 0:
+            return X_unlabeled
+        new = clone(self.augment).fit(X, y).sample(n_new)
+        return new if X_unlabeled is None else stack_rows(X_unlabeled, new)
+
     def _ask(
         self,
         X: ArrayLike,
@@ -255,10 +279,13 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         classes: NDArray,
         weight: NDArray | None,
         X_unlabeled: ArrayLike | None,
+        pool: ArrayLike | None,
     ) -> TeacherOutputs:
-        """Teacher outputs of the labelled rows, then of the unlabelled; sets ``teacher_``."""
+        """Teacher outputs of the labelled rows, then of the pool; sets ``teacher_``."""
         ask = asker(self.cache)
         if isinstance(self.cv, str):
+            # What an ensemble of trees embeds by comes from the rows given, not from those made,
+            # so that the same teacher, to a cache, answers whatever is made.
             everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
             self.teacher_ = fitted_teacher(self.teacher, everything)
             outputs = ask(self.teacher_, X, classes, y)
@@ -270,14 +297,14 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 outputs = TeacherOutputs(proba)
                 return (
                     outputs
-                    if X_unlabeled is None
-                    else outputs.then(TeacherOutputs(mean_proba(folds, X_unlabeled, classes, ask)))
+                    if pool is None
+                    else outputs.then(TeacherOutputs(mean_proba(folds, pool, classes, ask)))
                 )
             self.teacher_ = teacher.fit(X, y, **given(sample_weight=weight))
             outputs = replace(ask(self.teacher_, X, classes, y), proba=proba)
-        if X_unlabeled is None:
+        if pool is None:
             return outputs
-        return outputs.then(ask(self.teacher_, X_unlabeled, classes, None))
+        return outputs.then(ask(self.teacher_, pool, classes, None))
 
     def __sklearn_clone__(self) -> DistilledClassifier:
         # A clone of a fitted teacher would be an unfitted one.

@@ -31,6 +31,9 @@ ESTIMATORS = [
     lelp.StudentClassifier(lelp.TabularMLP, random_state=0, batch_size=16, lr=0.05),
     lelp.LELPStudentClassifier(random_state=0, batch_size=16, lr=0.05),
     lelp.SubclassTeacher(random_state=0, batch_size=16, lr=0.05),
+    lelp.RetrievalAugmentedClassifier(
+        lelp.StudentClassifier(batch_size=16, lr=0.05), retrieval_weight=0.5, random_state=0
+    ),
     lelp.SklearnTeacher(LogisticRegression()),
     lelp.TeacherEnsemble([("a", LogisticRegression()), ("b", LogisticRegression(C=0.1))]),
     lelp.DistilledClassifier(

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 import lelp_sklearn
 from lelp_sklearn import (
+    augmentation,
     inputs,
     inspection,
     losses,
@@ -24,6 +25,7 @@ from tests.test_common import ESTIMATORS
 
 MODULES = [
     lelp_sklearn,
+    augmentation,
     inputs,
     inspection,
     losses,
@@ -51,8 +53,9 @@ def test_scikit_learn_checks_every_public_estimator():
         if inspect.isclass(value := getattr(sys.modules[module], name))
         and issubclass(value, BaseEstimator)
         and not issubclass(
-            value, lelp_sklearn.Objective | lelp_sklearn.Stage | inputs.Inputs
-        )  # parts of students
+            value,
+            lelp_sklearn.Objective | lelp_sklearn.Stage | inputs.Inputs | lelp_sklearn.Augmenter,
+        )  # parts of other estimators
         and not inspect.isabstract(value)
     }
     not_checked = {getattr(lelp_sklearn, name) for name in NOT_CHECKED}

@@ -48,7 +48,9 @@ def subclass_weight_scores(
     return scores
 
 
-def held_out_rows(y: NDArray, labeled: NDArray, seed: int) -> NDArray:
+def held_out_rows(
+    y: NDArray, labeled: NDArray, seed: int, parameter: str = "subclass_weight"
+) -> NDArray:
     """Mask of a fifth of each class's labelled rows, at least one where the class has two."""
     rng = np.random.default_rng(seed)
     held = np.zeros(len(y), dtype=bool)
@@ -57,7 +59,7 @@ def held_out_rows(y: NDArray, labeled: NDArray, seed: int) -> NDArray:
         held[own[: max(round(_HELD_OUT * len(own)), 1)]] = len(own) > 1
     if not held.any():
         raise ValueError(
-            "subclass_weight='auto' holds out labelled rows to choose by, and each class has a "
+            f"{parameter}='auto' holds out labelled rows to choose by, and each class has a "
             f"single one ({labeled.sum()} in all): give a number, such as 0.1."
         )
     return held
