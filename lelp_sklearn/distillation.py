@@ -284,8 +284,8 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Teacher outputs of the labelled rows, then of the pool; sets ``teacher_``."""
         ask = asker(self.cache)
         if isinstance(self.cv, str):
-            # What an ensemble of trees embeds by comes from the rows given, not from those made,
-            # so that the same teacher, to a cache, answers whatever is made.
+            # An ensemble of trees learns its embedding from the rows given, not from those made:
+            # another seed of these is no other teacher.
             everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
             self.teacher_ = fitted_teacher(self.teacher, everything)
             outputs = ask(self.teacher_, X, classes, y)

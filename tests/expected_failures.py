@@ -12,6 +12,10 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
     },
     "SubclassTeacher": {"check_sample_weight_equivalence_on_dense_data": _MINI_BATCHES},
     "LELPStudentClassifier": {"check_sample_weight_equivalence_on_dense_data": _MINI_BATCHES},
+    "RetrievalAugmentedClassifier": {
+        "check_sample_weight_equivalence_on_dense_data": _MINI_BATCHES
+        + " Nor do the weights of entries count in votes."
+    },
     "ICASplitter": {
         "check_positive_only_tag_during_fit": (
             "The check forbids warnings, and its classes are normal: no direction is further from "

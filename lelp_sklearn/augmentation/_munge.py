@@ -81,7 +81,7 @@ class Munge(Augmenter):
     _parameter_constraints: dict = {  # noqa: RUF012
         **Augmenter._parameter_constraints,
         "p": [Interval(Real, 0, 1, closed="both")],
-        "s": [Interval(Real, 0, None, closed="neither")],
+        "s": [Interval(Real, 0, None, closed="right")],
         "groups": ["array-like"],
     }
 

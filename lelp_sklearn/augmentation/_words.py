@@ -44,7 +44,8 @@ class WordAugmenter(Augmenter):
     --------
     >>> from lelp_sklearn import WordAugmenter
     >>> texts = ["the film was not too bad", "a waste of time"]
-    >>> WordAugmenter(dropout=0.3, swap=0.0, random_state=0).fit(texts).sample(2)
+    >>> WordAugmenter(dropout=0.2, swap=0.2, random_state=1).fit(texts).sample(2)
+    ['the film not too bad', 'a waste time of']
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012

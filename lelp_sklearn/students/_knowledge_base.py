@@ -1,4 +1,4 @@
-"""What a retrieval-augmented student looks up: rows in a shared space, and what is known of them."""
+"""What a retrieval-augmented student looks up: rows in a shared space, and their labels."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class KnowledgeBase:
     @property
     def nbytes(self) -> int:
         """Bytes of the entries, without an approximate index."""
-        return sum(column.nbytes for column in self._columns)
+        return sum(column.nbytes for column in (*self._columns, self._by_key))
 
     def take(self, entries: NDArray) -> KnowledgeBase:
         """Some of the entries."""
@@ -99,9 +99,7 @@ class KnowledgeBase:
         position = slots(keys, self.keys[self._by_key])
         return np.where(position >= 0, self._by_key[position], -1)
 
-    def search(
-        self, queries: NDArray, n_neighbors: int, own: NDArray
-    ) -> tuple[NDArray, NDArray]:
+    def search(self, queries: NDArray, n_neighbors: int, own: NDArray) -> tuple[NDArray, NDArray]:
         """Cosines of the nearest entries, best first, and their numbers.
 
         The entry in ``own``, where it is not -1, is not found: its cosine is minus infinity where

@@ -1,4 +1,4 @@
-"""ReAugKD: a student that looks up what the teacher said of the training rows most like a new one."""
+"""ReAugKD: a student that looks up what the teacher said of training rows like a new one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.metrics import log_loss
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d, indexable
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from lelp_sklearn._compat import Interval, StrOptions, fit_context
+from lelp_sklearn._compat import Interval, StrOptions, fit_context, safe_indexing
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.networks import MLP
 from lelp_sklearn.objectives import RelationalAlignment, Stages, WeightedSum
@@ -100,7 +100,8 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
     ``retrieval_weight="auto"`` holds out a fifth of each class's labelled rows, trains on all
     others, which alone are the entries, and takes the weight of the lowest held-out log-loss of the
     labels, the smallest in a tie; then all rows are trained on. That is two fits. The weight 0 is
-    the student alone, and then nothing is searched. Teacher probabilities of rows that the teacher
+    ``student_`` alone, and then nothing is searched; the alignment it was trained with may cost a
+    very small student some accuracy. Teacher probabilities of rows that the teacher
     was trained on are over-confident: with ``DistilledClassifier(cv=5)`` they are out of fold.
 
     ``n_neighbors`` and ``temperature`` may be set after fit, for the votes. A mixture is calibrated
@@ -135,6 +136,8 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
     >>> model.knowledge_base_.n_entries, model.score(X / 16, digit % 2) > 0.9
     (1797, True)
     """
+
+    knowledge_base_: KnowledgeBase
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "student": [BaseStudentClassifier, None],
@@ -212,7 +215,7 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         """
         if self.index == "hnsw":
             hnsw_library(required=True)
-        given = {
+        given: dict[str, Any] = {
             "labeled": labeled,
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
@@ -240,10 +243,10 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
             self.retrieval_weight_ = float(self.retrieval_weight)
         self.student_ = student.fit(X, y, sample_weight, **given)
         self.classes_ = classes
-        numbers = np.arange(n_rows(X))
-        if sample_weight is not None:
-            numbers = numbers[np.asarray(sample_weight) > 0]
-        self._remember(rows, numbers, seed)
+        X = indexable(X)[0]
+        weight = np.asarray(1 if sample_weight is None else sample_weight)
+        numbers = np.flatnonzero(np.broadcast_to(weight > 0, n_rows(X)))
+        self._remember(X, rows, numbers, seed)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -259,7 +262,8 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         y : ndarray of shape (n_rows,)
             Labels, of the type seen in fit.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        winner = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[winner]
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Probability of each class, the student's and the entries' mixed.
@@ -278,7 +282,8 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         student = self.student_.predict_proba(X)
         if self.retrieval_weight_ == 0:
             return student
-        return _mixed(student, *self._votes(X), self.retrieval_weight_)
+        votes, found = self._votes(X)
+        return _mixed(student, votes, found, self.retrieval_weight_)
 
     def kneighbors(
         self, X: ArrayLike | None = None, n_neighbors: int | None = None
@@ -417,10 +422,8 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
             student.set_params(random_state=seed)
         return student
 
-    def _weight_scores(
-        self, rows: TrainingRows, classes: NDArray, seed: int
-    ) -> dict[float, float]:
-        """Held-out log-loss of each weight: one fit, whose entries are the rows it is trained on."""
+    def _weight_scores(self, rows: TrainingRows, classes: NDArray, seed: int) -> dict[float, float]:
+        """Held-out log-loss of each weight: one fit, whose entries are the rows trained on."""
         held = held_out_rows(rows.y, rows.labeled, seed, "retrieval_weight")
         train, test = rows.take(~held), rows.take(held)
         student = StudentClassifier(MLP) if self.student is None else clone(self.student)
@@ -438,12 +441,13 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
                 teacher_coef=train.teacher.coef,
                 **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
             )
-        alone, votes = candidate.student_.predict_proba(test.X), candidate._votes(test.X)
+        alone = candidate.student_.predict_proba(test.X)
+        votes, found = candidate._votes(test.X)
         return {
             weight: float(
                 log_loss(
                     test.y,
-                    _mixed(alone, *votes, weight),
+                    _mixed(alone, votes, found, weight),
                     sample_weight=test.weight,
                     labels=np.arange(len(classes)),
                 )
@@ -458,16 +462,16 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         last = objective.objectives_[-1][1] if isinstance(objective, WeightedSum) else None
         return last if isinstance(last, RelationalAlignment) else None
 
-    def _remember(self, rows: TrainingRows, numbers: NDArray, seed: int) -> None:
-        """Make the knowledge base of training rows."""
+    def _remember(self, X: Any, rows: TrainingRows, numbers: NDArray, seed: int) -> None:
+        """Make the knowledge base of training rows, of which ``numbers`` are those in X."""
         known = rows.labeled | (rows.teacher.proba is not None)
-        self._centre: Any = None
         if self._alignment is None:
             known = rows.labeled  # the others were not trained on
-            self._centre = self.student_.transform(rows.take(known).X).mean(axis=0)
-        rows = rows.take(known)
+        rows, numbers = rows.take(known), numbers[known]
+        X = safe_indexing(X, numbers)  # with the names of its columns
         self._seed = seed
-        entries = self._entries(rows.X, rows.y, rows.labeled, rows.teacher, numbers[known])
+        self._centre = self.student_.transform(X).mean(axis=0)
+        entries = self._entries(X, rows.y, rows.labeled, rows.teacher, numbers)
         self.knowledge_base_ = entries.thinned(self.max_entries or entries.n_entries)
 
     def _entries(
@@ -499,7 +503,7 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         alignment = self._alignment
         if alignment is not None:
             return self.student_._forward(X, lambda outputs: alignment.query(outputs.embedding))
-        own = self.student_.transform(X) - self._centre
+        own = self.student_.transform(X) - self._centre  # cosines of what is no mere offset
         return own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12)
 
     def _asked(self, X: Any) -> tuple[NDArray, NDArray]:
