@@ -216,7 +216,9 @@ def main():
     jobs = [(name, seed) for seed in range(args.seeds) for name in args.sets]
     lines = resumable(args.scores, jobs, lambda *job: scores_of(args, *job), ["set", "seed"])
     table = lines.pivot(index=["set", "seed"], columns="row", values="score")
-    print_columns({name: mean_and_error(table.loc[name]) for name in args.sets})
+    print_columns(
+        {name: mean_and_error(table.loc[name]).replace("nan ± nan", "") for name in args.sets}
+    )
     texts = [name for name in args.sets if name not in NUMBERS]
     for title, body, names in (
         ("linear, all sets", "linear", args.sets),
