@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any
 
@@ -80,8 +81,9 @@ class _Generative(Augmenter):
         p = numbers.shape[1]
         return assemble(self.X_, np.zeros((n_samples, p), np.intp), numbers, np.ones(p, bool))
 
+    @abstractmethod
     def _network(self, n_columns: int, n_classes: int) -> Any:
-        raise NotImplementedError
+        """The untrained network."""
 
 
 class VAEAugmenter(_Generative):
