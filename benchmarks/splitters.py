@@ -175,7 +175,10 @@ def ranked(own: pd.DataFrame, controls: list[str]) -> pd.DataFrame:
 
 
 def default_alone(own: pd.DataFrame) -> pd.DataFrame:
-    """The default against each control, uncorrected: it was chosen on other splits."""
+    """The default against each control, uncorrected.
+
+    It was chosen on other draws of training rows, but of sets whose test rows are partly the same.
+    """
     against = {}
     for control in ("wide head of 24", *CONTROLS, "labels, wide head of 24"):
         above = 100 * (own[DEFAULT] - own[control])

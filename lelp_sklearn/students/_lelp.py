@@ -120,7 +120,7 @@ class LELPStudentClassifier(BaseStudentClassifier):
     Notes
     -----
     The paper's own setting is ``projector=LELPProjector(), subclass_weight=1.0, alpha=0.0``. The
-    default was chosen by the tasks of ``benchmarks/splitters.py``, on other splits of them.
+    default was chosen on the tasks of ``benchmarks/splitters.py``, from other training rows.
 
     ``subclass_weight="auto"`` holds out a fifth of each class's labelled rows, trains the student
     on all others with each of five weights, takes the weight of the lowest held-out log-loss of the
