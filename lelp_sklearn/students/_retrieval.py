@@ -9,23 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.metrics import log_loss
 from sklearn.utils import check_random_state, column_or_1d, indexable
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context, safe_indexing
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.networks import MLP
-from lelp_sklearn.objectives import RelationalAlignment, Stages, WeightedSum
+from lelp_sklearn.objectives import RelationalAlignment, WeightedSum
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
+from lelp_sklearn.students._aligning import aligned_student, mixed, weight_scores
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
 from lelp_sklearn.students._knowledge_base import KnowledgeBase, hnsw_library
-from lelp_sklearn.students._tuning import held_out_rows
 from lelp_sklearn.teachers._keys import row_keys
-
-RETRIEVAL_WEIGHTS = tuple(i / 10 for i in range(11))
 
 
 class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -224,7 +221,7 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
             "teacher_attention": teacher_attention,
         }
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        student = self._aligned_student(seed)
+        student = aligned_student(self, seed)
         rows, classes = check_training_rows(
             self,
             clone(student._named_inputs()),
@@ -236,7 +233,7 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         )
         self.__dict__.pop("retrieval_weight_scores_", None)  # of an earlier fit
         if isinstance(self.retrieval_weight, str):
-            scores = self._weight_scores(rows, classes, seed)
+            scores = weight_scores(self, rows, classes, seed)
             self.retrieval_weight_scores_ = scores
             self.retrieval_weight_ = min(scores, key=scores.__getitem__)
         else:
@@ -283,7 +280,7 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         if self.retrieval_weight_ == 0:
             return student
         votes, found = self._votes(X)
-        return _mixed(student, votes, found, self.retrieval_weight_)
+        return mixed(student, votes, found, self.retrieval_weight_)
 
     def kneighbors(
         self, X: ArrayLike | None = None, n_neighbors: int | None = None
@@ -394,67 +391,6 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
             params["student"] = StudentClassifier(MLP)
         return super().set_params(**params)
 
-    def _aligned_student(self, seed: int) -> StudentClassifier:
-        """A clone of the student whose objective has the alignment as its last term."""
-        student = StudentClassifier(MLP) if self.student is None else clone(self.student)
-        objective = student._make_objective()
-        if isinstance(objective, Stages):
-            raise ValueError(
-                "the student's objective is Stages, to which no alignment can be added: expected "
-                "one objective or a sum."
-            )
-        if getattr(student, "subclass_weight", None) == "auto":
-            raise ValueError(
-                "subclass_weight='auto' cannot be chosen beside the alignment: give a number, such "
-                "as 0.1."
-            )
-        alignment = RelationalAlignment(
-            projection=self.projection,
-            n_components=self.n_components,
-            temperature=self.temperature,
-        )
-        if not isinstance(student, StudentClassifier):
-            names = {*StudentClassifier().get_params(deep=False), *student._skorch_names}
-            params = student.get_params(deep=False)
-            student = StudentClassifier(**{n: params[n] for n in params if n in names})
-        student.set_params(objective=objective + self.alignment_weight * alignment)
-        if student.random_state is None:
-            student.set_params(random_state=seed)
-        return student
-
-    def _weight_scores(self, rows: TrainingRows, classes: NDArray, seed: int) -> dict[float, float]:
-        """Held-out log-loss of each weight: one fit, whose entries are the rows trained on."""
-        held = held_out_rows(rows.y, rows.labeled, seed, "retrieval_weight")
-        train, test = rows.take(~held), rows.take(held)
-        student = StudentClassifier(MLP) if self.student is None else clone(self.student)
-        # Weights of the classes are in those of the rows by now.
-        student.set_params(class_weight=None)
-        candidate = clone(self).set_params(student=student, retrieval_weight=1.0, random_state=seed)
-        with warnings.catch_warnings():
-            # The fit on all rows says it again.
-            warnings.filterwarnings("ignore", ".*got no teacher arrays", UserWarning)
-            candidate.fit(
-                train.X,
-                classes[train.y],
-                train.weight,
-                labeled=train.labeled,
-                teacher_coef=train.teacher.coef,
-                **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
-            )
-        alone = candidate.student_.predict_proba(test.X)
-        votes, found = candidate._votes(test.X)
-        return {
-            weight: float(
-                log_loss(
-                    test.y,
-                    _mixed(alone, votes, found, weight),
-                    sample_weight=test.weight,
-                    labels=np.arange(len(classes)),
-                )
-            )
-            for weight in RETRIEVAL_WEIGHTS
-        }
-
     @property
     def _alignment(self) -> RelationalAlignment | None:
         """The fitted alignment; None where the student was trained on labels alone."""
@@ -519,10 +455,3 @@ class RetrievalAugmentedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         student = StudentClassifier(MLP) if self.student is None else self.student
         tags.input_tags = student._named_inputs().input_tags()
         return tags
-
-
-def _mixed(student: NDArray, votes: NDArray, found: NDArray, weight: float) -> NDArray:
-    """The student's probabilities and the votes; the student's alone where none was found."""
-    share = np.where(found, weight, 0.0)[:, None]
-    proba = (1 - share) * student + share * votes
-    return (proba / proba.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -31,7 +31,7 @@ from lelp_sklearn import (
     StudentClassifier,
 )
 from lelp_sklearn.students import _knowledge_base
-from lelp_sklearn.students._retrieval import RETRIEVAL_WEIGHTS
+from lelp_sklearn.students._aligning import RETRIEVAL_WEIGHTS, aligned_student
 from tests.data import digits
 
 ROWS = digits(300)
@@ -109,7 +109,8 @@ def test_neighbours_and_temperature_count_after_fit_too(fitted):
 
 
 def test_parameters_reach_the_alignment():
-    student = model(projection=None, temperature=0.3, alignment_weight=2.0)._aligned_student(0)
+    retrieval = model(projection=None, temperature=0.3, alignment_weight=2.0)
+    student = aligned_student(retrieval, 0)
     assert student.objective.weights == [1.0, 2.0]
     alignment = student.objective.objectives[-1][1]
     assert (alignment.projection, alignment.temperature) == (None, 0.3)
@@ -466,7 +467,7 @@ def test_the_default_student_and_its_parameters():
     assert default.student.module is MLP
     assert default.get_params()["student__max_epochs"] == 1
     bare = RetrievalAugmentedClassifier(retrieval_weight=0.2, random_state=0)
-    bare._aligned_student(0)
+    aligned_student(bare, 0)
     assert bare.student is None
 
 
