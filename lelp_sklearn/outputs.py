@@ -29,7 +29,8 @@ class TeacherOutputs:
     coef : ndarray of shape (C, D) or (1, D), or None
         Weights of the teacher's linear last layer on the embeddings; the same for all rows.
     hidden : ndarray of shape (n, L, D) or None
-        Hidden layers, one vector a layer, first layer first.
+        Hidden layers, one vector a layer, first layer first; or, for objectives on tokens, one
+        vector a token, those of padding zero.
     attention : ndarray of shape (n, H, Q, K) or None
         Attention of H heads; the rows of padded queries are zero.
 
@@ -74,7 +75,8 @@ class BodyOutputs(NamedTuple):
 
     A body that can be asked for more than an embedding has a method ``outputs`` that returns this
     for a batch; ``hidden`` holds one tensor (B, width) a layer, ``attention`` is of shape
-    (B, H, Q, K), and ``mask`` (B, Q) is True for tokens that are not padding.
+    (B, H, Q, K), and ``mask`` (B, Q) is True for tokens that are not padding. ``tokens`` holds
+    vectors of each token, (B, T, width) each: such as its query, its key and its value.
 
     Examples
     --------
@@ -89,15 +91,16 @@ class BodyOutputs(NamedTuple):
     hidden: tuple[Tensor, ...] = ()
     attention: Tensor | None = None
     mask: Tensor | None = None
+    tokens: tuple[Tensor, ...] = ()
 
 
 class StudentOutputs(NamedTuple):
     """A student's outputs on a batch.
 
     ``logits`` has one column a subclass, class after class, shape (B, sum of S_c); ``embedding``
-    is what the body gives and the head reads, shape (B, E). ``hidden``, ``attention`` and ``mask``
-    are those of :class:`BodyOutputs`, where the objective asks for them; ``view`` is the embedding
-    of the other view of the batch that an objective makes in training.
+    is what the body gives and the head reads, shape (B, E). ``hidden``, ``attention``, ``mask`` and
+    ``tokens`` are those of :class:`BodyOutputs`, where the objective asks for them; ``view`` is the
+    embedding of the other view of the batch that an objective makes in training.
 
     Examples
     --------
@@ -114,6 +117,7 @@ class StudentOutputs(NamedTuple):
     hidden: tuple[Tensor, ...] = ()
     attention: Tensor | None = None
     mask: Tensor | None = None
+    tokens: tuple[Tensor, ...] = ()
     view: Tensor | None = None
 
 

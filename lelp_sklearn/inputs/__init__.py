@@ -6,6 +6,7 @@ from lelp_sklearn.inputs._base import Inputs
 from lelp_sklearn.inputs._sparse import SparseInputs
 from lelp_sklearn.inputs._table import TableInputs
 from lelp_sklearn.inputs._table_rows import Table
+from lelp_sklearn.inputs._tokenizer import TokenizerInputs
 from lelp_sklearn.inputs._tokens import TokenInputs, TokenVectors
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "TableInputs",
     "TokenInputs",
     "TokenVectors",
+    "TokenizerInputs",
 ]

@@ -126,6 +126,7 @@ class TokenInputs(Inputs):
     See Also
     --------
     StaticText, TextCNN : Bodies that read tokens.
+    TokenizerInputs : Tokens of a teacher's tokenizer.
     SparseInputs : What a TfidfVectorizer gives.
 
     Notes
@@ -244,12 +245,13 @@ class TokenInputs(Inputs):
         return state | {"vectors": None} if "tokenizer_" in state else state
 
 
-def as_bags(tokenizer: Any, texts: Sequence[str]) -> Bags:
+def as_bags(tokenizer: Any, texts: Sequence[str], special_tokens: bool = False) -> Bags:
     """Ids of each text's tokens, as int32."""
     ids, lengths = [], [0]
     for start in range(0, len(texts), _CHUNK):
-        chunk = tokenizer.encode_batch_fast(texts[start : start + _CHUNK], add_special_tokens=False)
-        rows = [encoding.ids for encoding in chunk]
+        chunk = texts[start : start + _CHUNK]
+        encoded = tokenizer.encode_batch_fast(chunk, add_special_tokens=special_tokens)
+        rows = [encoding.ids for encoding in encoded]
         ids.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
         lengths += map(len, rows)
     offsets = np.cumsum(lengths, dtype=np.int32)

@@ -21,7 +21,7 @@ from lelp_sklearn.losses._similarities import (
     unit_rows,
 )
 from lelp_sklearn.losses._subclass_spread import subclass_spread
-from lelp_sklearn.losses._subclasses import subclass_kl
+from lelp_sklearn.losses._subclasses import subclass_cross_entropy, subclass_kl
 
 __all__ = [
     "align_heads",
@@ -48,6 +48,7 @@ __all__ = [
     "scaffold_kl",
     "similarity_kl",
     "similarity_preserving",
+    "subclass_cross_entropy",
     "subclass_kl",
     "subclass_spread",
     "supervised_contrast",

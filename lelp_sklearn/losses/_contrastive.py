@@ -104,11 +104,11 @@ def noise_contrastive(
     >>> noise_contrastive(torch.zeros(1), torch.zeros(1, 1), torch.tensor(0.0))  # 2 log 2
     tensor([1.3863])
     """
-    counts = negatives.new_ones(()) if ignore is None else (~ignore).to(negatives.dtype)
-    n = counts.expand(negatives.shape).sum(dim=1, keepdim=True)
+    counts = torch.ones_like(negatives) if ignore is None else (~ignore).to(negatives.dtype)
+    n = counts.sum(dim=1, keepdim=True)
     # log(h / (1 - h)) = u - log(N Z), whose sigmoid's logarithm never overflows.
     threshold = n.clamp_min(1).log() + log_normalizer
-    others = (F.softplus(negatives - threshold) * counts).sum(dim=1)
+    others = torch.linalg.vecdot(F.softplus(negatives - threshold), counts)
     own = F.softplus(threshold.squeeze(1) - positive)
     return own * (n.squeeze(1) > 0) + others
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lelp_sklearn.losses._similarities import unit_rows
+from lelp_sklearn.losses._similarities import row_cosines
 
 _SMALLEST_VARIANCE = 1e-4  # of a column over a batch, added to it; as in the authors' code
 _SMALLEST_SUM = 1e-5
@@ -33,7 +34,7 @@ def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
     >>> cosine_distance(torch.tensor([[2.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
     tensor([0.4000])
     """
-    return 1 - (unit_rows(student) * unit_rows(teacher)).sum(dim=1)
+    return 1 - row_cosines(student, teacher)
 
 
 def log_sum(
@@ -76,7 +77,8 @@ def log_sum(
     True
     """
     difference = _batch_normed(student) - _batch_normed(teacher)
-    rows = difference.abs().pow(power).sum(dim=1)
+    powers = difference.square().square() if power == 4 else difference.abs().pow(power)
+    rows = powers.sum(dim=1)
     if weight is not None:
         rows = rows * (weight / weight.mean().clamp_min(1e-12))
     return torch.log(rows.sum() + _SMALLEST_SUM)
@@ -116,7 +118,8 @@ def gaussian_nll(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
     >>> gaussian_nll(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]]), torch.ones(2))
     tensor([2.5000])
     """
-    return 0.5 * ((teacher - mean).square() / variance + variance.log()).mean(dim=1)
+    squares = F.mse_loss(mean, teacher, reduction="none")
+    return 0.5 * (squares @ (1 / variance) / len(variance) + variance.log().mean())
 
 
 def cka_distance(
@@ -165,25 +168,28 @@ def cka_distance(
     K, L = _kernel(student, weight), _kernel(teacher, weight)
     if unbiased:
         K, L = _without_bias(K), _without_bias(L)
-    # Both are of length 1 now, or 0 where there is nothing to align.
-    return 1 - (K * L).sum()
+    K, L = K.flatten(), L.flatten()
+    squares = torch.stack([torch.dot(K, K), torch.dot(L, L)])
+    lengths = squares.where(squares > 0, 1.0).sqrt()  # of 0 where there is nothing to align
+    return 1 - torch.dot(K, L) / (lengths[0] * lengths[1])
 
 
 def _batch_normed(rows: Tensor) -> Tensor:
     """Columns of mean 0 and variance 1."""
-    centred = rows - rows.mean(dim=0)
-    return centred / (centred.square().mean(dim=0) + _SMALLEST_VARIANCE).sqrt()
+    if len(rows) == 1:  # which torch refuses
+        return rows * 0
+    return F.batch_norm(rows, None, None, training=True, eps=_SMALLEST_VARIANCE)
 
 
 def _kernel(rows: Tensor, weight: Tensor | None) -> Tensor:
-    """Inner products of centred rows, of Frobenius norm 1; 0 where rows are equal."""
+    """Inner products of centred rows, up to a factor; 0 where rows are equal."""
     weight = rows.new_ones(len(rows)) if weight is None else weight
     centred = rows - weight @ rows / weight.sum().clamp_min(1e-12)
-    largest = centred.detach().abs().amax()
-    apart = largest > 1e-6 * rows.detach().abs().amax()  # by more than rounding
+    largest, of_all = (x.detach().abs().amax() for x in (centred, rows))
+    apart = largest > 1e-6 * of_all  # by more than rounding
     # Scaled, so that fourth powers do not overflow.
-    centred = centred * weight.sqrt()[:, None] * (apart / largest.where(apart, 1.0))
-    return _unit(centred @ centred.T)
+    centred = centred * (weight.sqrt() * (apart / largest.where(apart, 1.0)))[:, None]
+    return centred @ centred.T
 
 
 def _without_bias(K: Tensor) -> Tensor:
@@ -192,9 +198,4 @@ def _without_bias(K: Tensor) -> Tensor:
     K = K - K.diag().diag()
     columns = K.sum(dim=0)
     K = K - (columns[:, None] + columns) / (n - 2) + columns.sum() / ((n - 1) * (n - 2))
-    return _unit(K - K.diag().diag())
-
-
-def _unit(K: Tensor) -> Tensor:
-    squares = K.square().sum()
-    return K / squares.where(squares > 0, 1.0).sqrt()
+    return K - K.diag().diag()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lelp_sklearn.losses._similarities import unit_rows
@@ -60,4 +61,6 @@ def hidden_mse(student: Tensor, teacher: Tensor) -> Tensor:
     >>> hidden_mse(torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([2.])
     """
-    return (student - teacher).square().mean(dim=1)
+    # Fewer passes over the batch, forth and back, than by square() and mean().
+    squares = F.mse_loss(student, teacher, reduction="none")
+    return squares.sum(dim=1) / student.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -30,11 +31,31 @@ def unit_rows(rows: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    if not rows.numel():
-        return rows
-    squares = rows.square().sum(dim=-1, keepdim=True)
-    long = squares > 1e-12 * squares.detach().amax()
-    return rows * (squares.where(long, 1.0).rsqrt() * long)
+    return rows * _inverse_lengths(rows) if rows.numel() else rows
+
+
+def row_cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of each row of a with the same row of b.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (B, D)
+        Rows.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        0 where one of the two is a millionth as long as its longest, or less.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses._similarities import row_cosines
+    >>> row_cosines(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([0.6000])
+    """
+    lengths = _inverse_lengths(a) * _inverse_lengths(b)
+    return torch.linalg.vecdot(a, b) * lengths.squeeze(1)
 
 
 def cosines(rows: Tensor, anchors: Tensor) -> Tensor:
@@ -213,3 +234,10 @@ def _relations(rows: Tensor, n_heads: int, mask: Tensor | None) -> Tensor:
     if mask is not None:
         scores = without(scores, ~mask[:, None, None, :])
     return scores.log_softmax(dim=3)
+
+
+def _inverse_lengths(rows: Tensor) -> Tensor:
+    """One over each row's length, shape (..., 1); 0 for the rows that unit_rows makes 0."""
+    squares = torch.linalg.vecdot(rows, rows).unsqueeze(-1)
+    long = squares > 1e-12 * squares.detach().amax()
+    return squares.where(long, 1.0).rsqrt() * long

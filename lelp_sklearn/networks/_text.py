@@ -68,7 +68,7 @@ class StaticText(nn.Module):
         vectors: NDArray | Tensor | None = None,
     ):
         super().__init__()
-        start = _start(n_tokens, dim, vectors, default=128)
+        start = start_vectors(n_tokens, dim, vectors, default=128)
         self.table = nn.EmbeddingBag.from_pretrained(
             start, freeze=False, mode="mean", include_last_offset=True
         )
@@ -141,7 +141,7 @@ class TextCNN(nn.Module):
         vectors: NDArray | Tensor | None = None,
     ):
         super().__init__()
-        start = _start(n_tokens, dim, vectors, default=64)
+        start = start_vectors(n_tokens, dim, vectors, default=64)
         self.widths = tuple(widths)
         self.table = nn.Embedding.from_pretrained(start, freeze=False)
         self.convolutions = nn.ModuleList(
@@ -162,7 +162,7 @@ class TextCNN(nn.Module):
         return self.dropout(torch.cat(found, dim=1))
 
 
-def _start(
+def start_vectors(
     n_tokens: int, dim: int | None, vectors: NDArray | Tensor | None, default: int
 ) -> Tensor:
     """The vectors to start from: those given, or random ones of length one."""

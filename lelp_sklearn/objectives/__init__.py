@@ -20,6 +20,7 @@ from lelp_sklearn.objectives._simkd import SimKD
 from lelp_sklearn.objectives._stages import Stage, Stages
 from lelp_sklearn.objectives._subclass_distillation import SubclassDistillation, SubclassSpread
 from lelp_sklearn.objectives._sum import WeightedSum
+from lelp_sklearn.objectives._token_relations import TokenRelations
 from lelp_sklearn.objectives._vid import VID
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     "Stages",
     "SubclassDistillation",
     "SubclassSpread",
+    "TokenRelations",
     "WeightedSum",
 ]

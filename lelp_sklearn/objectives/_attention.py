@@ -22,8 +22,8 @@ class AMAD(Objective):
     their maps are, so that no head is left out or dropped. See :func:`losses.align_heads` for the
     equations. It knows nothing of classes and comes beside what does: ``KD() + AMAD()``.
 
-    Both sides must have the same tokens: the student's body reads what the teacher's tokenizer
-    gives, special tokens too. The targets take 4 n H Q K bytes.
+    Both sides must have the same tokens, special ones too: a :class:`TextTransformer` reads them by
+    ``teacher.token_inputs()``. The targets take 4 n H Q K bytes.
 
     Parameters
     ----------
@@ -35,9 +35,16 @@ class AMAD(Objective):
         negative, so their cosines lie between 0 and 1, and of eight heads an identical one gets
         at most 0.28. 0.1 tells heads apart.
 
+    Raises
+    ------
+    ValueError
+        If a body that gives a mask has other tokens than the teacher.
+
     See Also
     --------
     HiddenLayers : Hidden vectors instead.
+    TokenRelations : Relations among queries, keys and values.
+    TextTransformer : A body that shows its attention.
     TransformersTeacher : Gives attention with ``attention=True``.
 
     References
@@ -105,11 +112,35 @@ class AMAD(Objective):
     ) -> Tensor:
         """Mean over the batch."""
         assert outputs.attention is not None
+        teacher = targets["attention"]
+        if outputs.mask is not None:
+            there = teacher.sum(dim=(1, 3)) > 0
+            n = min(outputs.mask.shape[1], there.shape[1])  # what one side does not reach is cut
+            check_same_tokens(
+                outputs.mask[:, :n], there[:, :n], "teacher_attention", "attention=True"
+            )
         rows = align_heads(
             outputs.attention,
-            targets["attention"],
+            teacher,
             outputs.mask,
             self.variant,
             self.align_temperature,
         )
         return weighted_mean(rows, targets["weight"])
+
+
+def check_same_tokens(student: Tensor, teacher: Tensor, name: str, asked: str) -> None:
+    """Raise where masks (B, T) of both sides' tokens, no matter how much padded, differ."""
+    n = max(student.shape[1], teacher.shape[1])
+    student, teacher = (
+        nn.functional.pad(mask, (0, n - mask.shape[1])) for mask in (student, teacher)
+    )
+    different = (student != teacher).any(dim=1)
+    if different.any():
+        row = int(different.nonzero()[0, 0])
+        raise ValueError(
+            f"a text has {int(student[row].sum())} tokens for the student and "
+            f"{int(teacher[row].sum())} in {name}; expected the same. Let the student read the "
+            "teacher's: inputs=teacher.token_inputs(), of a TransformersTeacher with "
+            f"{asked} and max_length."
+        )

@@ -137,15 +137,22 @@ class Objective(BaseEstimator):
         self.module_ = None
         return None
 
-    def relink(self, module: nn.Module | None) -> None:
-        """Take a copy of ``module_`` for it: that of a network which has been unpickled or copied.
+    def relink(self, module: nn.Module | None, head: nn.Module) -> None:
+        """Take what a network that has been unpickled or copied trains for it.
 
         Parameters
         ----------
         module : nn.Module or None
-            What the network trains.
+            The copy of ``module_``.
+        head : nn.Module
+            The copy of what :meth:`head` made.
         """
         self.module_ = module
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The network holds them: a pickle would have them twice, and on their old device.
+        state: dict[str, Any] = super().__getstate__()
+        return {name: v for name, v in state.items() if not isinstance(v, nn.Module)}
 
     def view(self, X: Any) -> Any:
         """Another view of a batch of rows, whose embedding the loss gets: here, none.

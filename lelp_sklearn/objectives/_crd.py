@@ -218,12 +218,14 @@ class CRD(OnEmbeddings):
 
     def _estimated(self, queries: Tensor, own: Tensor, others: Tensor, ignore: Tensor) -> Tensor:
         """The paper's loss for one side's queries."""
-        positive = (queries * own).sum(dim=1) / self.temperature
-        scores = queries @ others.T / self.temperature
+        queries = queries / self.temperature
+        positive = torch.linalg.vecdot(queries, own)
+        scores = queries @ others.T
         with torch.no_grad():  # Z, the mean of exp(scores) over all pairs that count
             counts = (~ignore).to(scores.dtype)
             largest = 1 / self.temperature
-            mean = ((scores - largest).exp() * counts).sum() / counts.sum().clamp_min(1)
+            total = torch.dot((scores - largest).exp_().flatten(), counts.flatten())
+            mean = total / counts.sum().clamp_min(1)
             log_z = mean.clamp_min(torch.finfo(scores.dtype).tiny).log() + largest
         return noise_contrastive(positive, scores, log_z, ignore)
 

@@ -7,22 +7,22 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.special import entr
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from lelp_sklearn._compat import HasMethods, Interval
-from lelp_sklearn.losses import subclass_kl
+from lelp_sklearn.losses import subclass_cross_entropy
 from lelp_sklearn.objectives._base import (
     Objective,
     Weight,
     check_weight,
     soften,
     weight_at,
-    weighted_mean,
 )
-from lelp_sklearn.objectives._kd import mix_labels
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 from lelp_sklearn.subclasses import ClusterSplitter, SubclassSplitter
 
@@ -163,25 +163,41 @@ class LELP(Objective):
         return self
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
-        """Softened class probabilities, and P(s | c, x) for every class."""
+        """Softened class probabilities, those of the subclasses, and the entropies of both."""
         assert teacher.proba is not None
+        proba = soften(teacher.proba, self.temperature)
         split = self.projector_.transform(teacher.embeddings)
-        return {
-            "class": soften(teacher.proba, self.temperature),
-            "split": split.astype(np.float32, copy=False),
-        }
+        joint = np.empty(split.shape, np.float32)
+        entropy = np.column_stack([entr(proba).sum(axis=1), np.zeros(len(proba), np.float32)])
+        ends = np.cumsum(self.n_subclasses_)[:-1]
+        blocks = zip(np.split(split, ends, axis=1), np.split(joint, ends, axis=1), strict=True)
+        for p, (given_class, both) in zip(proba.T, blocks, strict=True):  # no temporary of n S C
+            np.multiply(given_class, p[:, None], out=both, casting="same_kind")
+            entropy[:, 1] += entr(both).sum(axis=1)
+        return {"class": proba, "joint": joint, "entropy": entropy}
 
     def loss(
         self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
     ) -> Tensor:
         """Mean over the batch of the labels' and the teacher's terms."""
-        rows = subclass_kl(
-            outputs.logits,
-            targets["class"],
-            targets["split"],
-            self.n_subclasses_,
-            self.temperature,
-            weight_at(self.subclass_weight, progress),
+        alpha, tau, weight = self.alpha, self.temperature, targets["weight"]
+        lam = weight_at(self.subclass_weight, progress)
+        share = weight / weight.sum().clamp_min(1e-12)  # of each row in the mean
+        # By the chain rule, the divergence of subclasses within classes is the joint one less
+        # that of the classes. All weights are put on the targets: see subclass_cross_entropy.
+        teachers = (1 - alpha) * tau**2 * share
+        known = (alpha * share * targets["labeled"])[:, None]
+        mass = ((1 - lam) * teachers)[:, None] * targets["class"]
+        joint = None if lam == 0 else (lam * teachers)[:, None] * targets["joint"]
+        in_class, in_joint = (teachers @ targets["entropy"]).unbind()
+        constant = (1 - lam) * in_class + lam * in_joint
+        n, y = self.n_subclasses_, targets["y"][:, None]
+        if tau == 1:
+            mass.scatter_add_(1, y, known)
+            return subclass_cross_entropy(outputs.logits, mass, joint, n) - constant
+        labels = torch.zeros_like(mass).scatter_(1, y, known)
+        return (
+            subclass_cross_entropy(outputs.logits / tau, mass, joint, n)
+            + subclass_cross_entropy(outputs.logits, labels, None, n)
+            - constant
         )
-        rows = mix_labels(rows, outputs.logits, self.n_subclasses_, targets, self.alpha)
-        return weighted_mean(rows, targets["weight"])

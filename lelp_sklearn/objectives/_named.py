@@ -104,12 +104,12 @@ class NamedObjectives(Objective, BaseComposition):
         self.module_ = nn.ModuleDict(parts)
         return self.module_
 
-    def relink(self, module: nn.Module | None) -> None:
+    def relink(self, module: nn.Module | None, head: nn.Module) -> None:
         """Take a copy of ``module_`` for it, and its parts for those of the objectives."""
-        super().relink(module)
+        super().relink(module, head)
         parts = dict(module.items()) if isinstance(module, nn.ModuleDict) else {}
         for name, part in self.objectives_:
-            part.relink(parts.get(name))
+            part.relink(parts.get(name), head)
 
     def view(self, X: Any) -> Any:
         """The view of the one objective that makes one."""

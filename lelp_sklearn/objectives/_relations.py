@@ -50,7 +50,8 @@ class RKD(OnEmbeddings):
     Notes
     -----
     ``history_`` has both terms. A pair weighs as the product of its rows' weights, a triplet as
-    the row at its vertex.
+    the row at its vertex. The paper's are all of a batch's pairs and triplets: n_vertices=None, and
+    n_anchors no less than the batch. The two departures are for speed.
 
     References
     ----------

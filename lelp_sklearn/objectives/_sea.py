@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -211,7 +212,10 @@ class EmbeddingApproximation(OnStandardized):
 
 def _umap(n_components: int, n_rows: int, seed: int) -> Any:
     try:
-        from umap import UMAP  # type: ignore[import-not-found, unused-ignore]
+        with warnings.catch_warnings():
+            # Its networks, which need TensorFlow, are not used here.
+            warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
+            from umap import UMAP
     except ImportError as error:
         raise ImportError(
             "reducer='umap' needs umap-learn: pip install umap-learn, or take reducer='pca'."

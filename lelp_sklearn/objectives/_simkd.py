@@ -132,6 +132,12 @@ class SimKD(OnStandardized):
         self._head = ReusedClassifier(projector, self.coef_, self.intercept_)
         return self._head
 
+    def relink(self, module: nn.Module | None, head: nn.Module) -> None:
+        """Take the head of a copied network; see :meth:`Objective.relink`."""
+        super().relink(module, head)
+        assert isinstance(head, ReusedClassifier)
+        self._head = head
+
     def loss(
         self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
     ) -> Tensor:

@@ -36,7 +36,9 @@ class VID(OnStandardized):
     ----------
     projector : {"linear", "orthogonal", "mlp", "ensemble"} or None, default="mlp"
         mu: what maps the student's embedding to the teacher's width; trained beside the student
-        and left behind. "mlp" has two layers, the paper three; see :class:`EmbeddingMatching`.
+        and left behind. "mlp" has two layers, the paper three; see :class:`EmbeddingMatching`. Of
+        "mlp" and "ensemble" the width between the layers is twice D, but no more than D or 256,
+        whichever is larger: it is what VID costs.
     init_variance : float, default=1.0
         The variances' start, above 1e-5: 1 is what a student that knows nothing leaves. The
         paper's 5 belongs to features of any scale, and takes long to fall.
@@ -91,7 +93,8 @@ class VID(OnStandardized):
     def build(self, student: StudentOutputs) -> nn.Module:
         """The projector and the variances."""
         width, dim = student.embedding.shape[1], self.scaler_.n_features_in_
-        projector = make_projector(self.projector, width, dim)
+        hidden = min(2 * dim, max(dim, 256))
+        projector = make_projector(self.projector, width, dim, hidden)
         self.module_ = Gaussian(projector, dim, self.init_variance)
         return self.module_
 

@@ -1,4 +1,4 @@
-"""Attention weights of a transformers model, free of padding and of one shape."""
+"""Attention of a transformers model, and its tokens, free of padding and of one shape."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lelp_sklearn.teachers._hooks import as_float
+
+# Names of the linear layers in most encoders: BERT's family, DistilBERT, BART's and T5's, DeBERTa,
+# ModernBERT.
+_PROJECTIONS = (
+    ("query", "key", "value"),
+    ("q_lin", "k_lin", "v_lin"),
+    ("q_proj", "k_proj", "v_proj"),
+    ("query_proj", "key_proj", "value_proj"),
+    ("Wqkv",),
+)
 
 
 @contextmanager
@@ -30,6 +40,28 @@ def without_padding(tokens: Any, weights: Tensor) -> Tensor:
     if mask is not None:
         weights = weights * (mask[:, :, None] * mask[:, None, :])[:, None]
     return as_float(weights)
+
+
+def token_layers(model: Any) -> list[nn.Module]:
+    """What makes the last layer's queries, keys and values."""
+    layers = {name.rpartition(".")[2]: part for name, part in model.named_modules()}  # the last
+    for names in _PROJECTIONS:
+        if all(name in layers for name in names):
+            return [layers[name] for name in names]
+    raise ValueError(
+        f"{type(model).__name__} has no layers named {' or '.join(map(', '.join, _PROJECTIONS))}, "
+        'which hidden_states="tokens" looks for: pass teacher_hidden, the tokens\' vectors, to the '
+        "student's fit."
+    )
+
+
+def token_states(tokens: Any, parts: list[Tensor], length: int) -> Tensor:
+    """Vectors side by side, (B, length, sum of widths), those of padding 0."""
+    states = torch.cat([as_float(part) for part in parts], dim=2)
+    mask = tokens.get("attention_mask")
+    if mask is not None:
+        states = states * mask.cpu()[:, :, None]
+    return nn.functional.pad(states, (0, 0, 0, length - states.shape[1]))
 
 
 def padded(batches: list[Tensor], length: int | None) -> NDArray:

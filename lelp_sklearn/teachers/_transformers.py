@@ -16,8 +16,15 @@ from tqdm.auto import tqdm
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions
 from lelp_sklearn._rows import check_texts
+from lelp_sklearn.inputs import TokenizerInputs, TokenVectors
 from lelp_sklearn.outputs import TeacherOutputs
-from lelp_sklearn.teachers._attention_maps import eager_attention, padded, without_padding
+from lelp_sklearn.teachers._attention_maps import (
+    eager_attention,
+    padded,
+    token_layers,
+    token_states,
+    without_padding,
+)
 from lelp_sklearn.teachers._hooks import (
     as_float,
     autocast,
@@ -45,9 +52,11 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         The embedding: the mean of the last hidden states over the tokens that are not padding,
         the first token's, or what the last ``nn.Linear`` of the model reads. Only the last comes
         with ``teacher_coef_``.
-    hidden_states : bool, default=False
+    hidden_states : bool or "tokens", default=False
         Whether its answers hold every layer's vector too, for objectives such as
-        :class:`HiddenLayers`; see :meth:`hidden`.
+        :class:`HiddenLayers`; see :meth:`hidden`. "tokens": instead the last layer's queries, keys
+        and values of every token, side by side, for :class:`TokenRelations`: 12 n ``max_length`` D
+        bytes. It needs ``max_length``.
     attention : bool, default=False
         Whether its answers hold the last layer's attention too, for objectives such as
         :class:`AMAD`: 4 n H ``max_length``^2 bytes. It needs ``max_length``.
@@ -91,7 +100,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         "tokenizer": [callable],
         "classes": ["array-like", None],
         "pooling": [StrOptions({"mean", "first", "head"})],
-        "hidden_states": ["boolean"],
+        "hidden_states": ["boolean", StrOptions({"tokens"})],
         "attention": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
@@ -107,7 +116,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         *,
         classes: ArrayLike | None = None,
         pooling: str = "mean",
-        hidden_states: bool = False,
+        hidden_states: bool | str = False,
         attention: bool = False,
         batch_size: int = 64,
         max_length: int | None = None,
@@ -153,7 +162,8 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         Returns
         -------
         TeacherOutputs
-            Attention is padded to ``max_length``, so that all batches have the same shape.
+            Attention and tokens are padded to ``max_length``, so that all batches have the same
+            shape.
         """
         return self._outputs(X, self.hidden_states, self.attention)
 
@@ -240,6 +250,22 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
             ]
         return padded(found, max(weights.shape[-1] for weights in found))
 
+    def token_inputs(self, vectors: TokenVectors | None = None) -> TokenizerInputs:
+        """What lets a student read the teacher's own tokens, cut to the same length.
+
+        Parameters
+        ----------
+        vectors : TokenVectors, default=None
+            ``token_vectors(teacher)``, for the student's tokens to start from; None starts at
+            random.
+
+        Returns
+        -------
+        TokenizerInputs
+            For a student's ``inputs``.
+        """
+        return TokenizerInputs(self.tokenizer, max_length=self.max_length, vectors=vectors)
+
     @property
     def classes_(self) -> NDArray:
         """Sorted labels."""
@@ -253,7 +279,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         return self._columns().coef(last_linear(self.model).weight)
 
     def _outputs(
-        self, X: ArrayLike, hidden_states: bool = False, attention: bool = False
+        self, X: ArrayLike, hidden_states: bool | str = False, attention: bool = False
     ) -> TeacherOutputs:
         """Probabilities and embeddings, and what else is asked for."""
         if attention and self.max_length is None:
@@ -261,10 +287,16 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
                 "attention=True needs max_length, as every text's attention takes H max_length^2 "
                 "numbers: set it to the tokens that most texts have, such as 64."
             )
+        of_tokens = hidden_states == "tokens"
+        if of_tokens and self.max_length is None:
+            raise ValueError(
+                'hidden_states="tokens" needs max_length, as every text\'s tokens take 3 D '
+                "max_length numbers: set it to the tokens that most texts have, such as 64."
+            )
         columns, proba, embeddings, hidden, maps = self._columns(), [], [], [], []
         at_head = self.pooling == "head"
         wanted = {}
-        if hidden_states or not at_head:
+        if (hidden_states and not of_tokens) or not at_head:
             wanted["output_hidden_states"] = True
         if attention:
             wanted["output_attentions"] = True
@@ -274,12 +306,17 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
             if at_head:
                 head = last_linear(self.model)
                 embeddings = stack.enter_context(captured(head, inputs=True))
+            layers = token_layers(self.model) if of_tokens else []
+            parts = [stack.enter_context(captured(layer, inputs=False)) for layer in layers]
             for tokens, output in self._passes(X, **wanted):
                 proba.append(columns.proba(output.logits, "logits"))
                 if not at_head:
                     mask = tokens.get("attention_mask")
                     embeddings.append(self._pool(output.hidden_states[-1], mask))
-                if hidden_states:
+                if of_tokens:
+                    now = [seen.pop() for seen in parts]
+                    hidden.append(token_states(tokens, now, self.max_length or 0))
+                elif hidden_states:
                     hidden.append(self._layers(tokens, output))
                 if attention:
                     maps.append(without_padding(tokens, output.attentions[-1]))

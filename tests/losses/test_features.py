@@ -108,6 +108,8 @@ def test_weights_of_the_log_sum():
     first = log_sum(S, T, 5 * torch.eye(5, dtype=torch.float64)[0])
     S, T = ((x - x.mean(0)) / (x.var(0, correction=0) + 1e-4).sqrt() for x in (S, T))
     torch.testing.assert_close(first, (5 * (S - T)[0].pow(4).sum() + 1e-5).log())
+    cubes = log_sum(*draw(0, (5, 3), (5, 3)), power=3)
+    torch.testing.assert_close(cubes, ((S - T).abs().pow(3).sum() + 1e-5).log())
 
 
 def test_the_likelihood_prefers_the_true_variance():

@@ -7,7 +7,15 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lelp_sklearn.losses import class_kl, fold, label_loss, logit_mse, subclass_kl, unfold
+from lelp_sklearn.losses import (
+    class_kl,
+    fold,
+    label_loss,
+    logit_mse,
+    subclass_cross_entropy,
+    subclass_kl,
+    unfold,
+)
 from lelp_sklearn.objectives._base import soften
 
 seeds = st.integers(0, 10_000)
@@ -122,6 +130,7 @@ def test_gradients(n_subclasses):
     logits.requires_grad_()
     check = torch.autograd.gradcheck
     assert check(lambda u: subclass_kl(u, p, split, n_subclasses, 2.0, 0.3), logits)
+    assert check(lambda u: subclass_cross_entropy(u, p, split, n_subclasses), logits)
     assert check(lambda u: class_kl(fold(u, n_subclasses), p, 2.0), logits)
     assert check(lambda u: logit_mse(fold(u, n_subclasses), p.log()), logits)
     y = torch.tensor([0, 1, 1, 0])
@@ -134,6 +143,7 @@ def test_finite_in_float32_where_probabilities_are_zero_and_one():
     split = torch.tensor([[0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]])
     loss = subclass_kl(logits, p, split, (2, 2), 0.5).sum()
     loss = loss + class_kl(fold(logits, (2, 2)), p).sum()
+    loss = loss + subclass_cross_entropy(logits, p, split, (2, 2))
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()

@@ -92,8 +92,10 @@ def attention_of(student):
         return module.body.outputs(torch.as_tensor(X, dtype=torch.float32)).attention.numpy()
 
 
-@pytest.mark.parametrize("variant", ["kl", "mse", "token"])
-@pytest.mark.parametrize("n_heads", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("variant", "n_heads"),
+    [("kl", 1), ("kl", 2), ("kl", 4), ("mse", 4), ("token", 1), ("token", 4)],
+)
 def test_attention_is_learnt_by_any_number_of_heads(variant, n_heads):
     objective = KD() + AMAD(variant=variant, align_temperature=0.1)
     student = fit(objective, module__heads=n_heads, lr=0.03)

@@ -43,11 +43,21 @@ EVERY = [
     (CRD(corruption=0.3), 0.2),
 ]
 IDS = [repr(objective) for objective, _ in EVERY]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_steps():
+    """The supervised projection is trained anew in every fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lelp_sklearn.objectives._reaugkd._STEPS", 50)
+        yield
+
+
 objectives = pytest.mark.parametrize("objective", [o for o, _ in EVERY], ids=IDS)
 
 
 def fit(objective, module=MLP, **params):
-    settings = {"max_epochs": 3, "random_state": 0, "device": "cpu", "lr": 0.01} | params
+    settings = {"max_epochs": 2, "random_state": 0, "device": "cpu", "lr": 0.01} | params
     return StudentClassifier(module, objective=objective, **settings).fit(ROWS.X, ROWS.y, **TEACHER)
 
 
@@ -73,14 +83,15 @@ def batch(objective, embeddings=ROWS.embeddings, y=ROWS.y):
 
 @objectives
 def test_its_loss_falls(objective):
-    values = losses(fit(objective, max_epochs=40))
+    slow = isinstance(objective, SP)
+    values = losses(fit(objective, max_epochs=40 if slow else 16, lr=0.01 if slow else 0.03))
     assert np.isfinite(values).all()
     assert np.mean(values[-3:]) < 0.9 * np.mean(values[:2])
 
 
 @pytest.mark.parametrize(("objective", "weight"), EVERY, ids=IDS)
 def test_it_leaves_kd_its_classes(objective, weight):
-    assert fit(KD() + weight * objective, max_epochs=15).score(ROWS.X, ROWS.y) > 0.9
+    assert fit(KD() + weight * objective, max_epochs=8, lr=0.03).score(ROWS.X, ROWS.y) > 0.9
 
 
 @objectives

@@ -2,12 +2,14 @@
 
 import pickle
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA, KernelPCA
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import scale
 
 from lelp_sklearn import KD, MLP, EmbeddingApproximation, Stage, Stages, StudentClassifier
@@ -204,9 +206,14 @@ def test_umap_that_is_missing(monkeypatch):
         targets(reducer="umap")
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(find_spec("umap") is None, reason="needs umap-learn")
 def test_umap_itself():
-    pytest.importorskip("umap")
-    found = targets(reducer="umap", n_components=2, sample_size=100)
+    objective = alone(reducer="umap", n_components=2, sample_size=100)
+    assert objective.reducer_.embedding_.shape == (100, 2)
+    found = objective.targets(OUTPUTS)["embedding"]
     assert found.shape == (400, 2)
-    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, targets(reducer="umap", n_components=2, sample_size=100))
+    # Rows that are near in the embedding stay near.
+    near = NearestNeighbors(n_neighbors=1).fit(Z).kneighbors(return_distance=False)[:, 0]
+    apart = np.linalg.norm(found - found[near], axis=1).mean()
+    assert apart < 0.7 * np.linalg.norm(found - found[::-1], axis=1).mean()

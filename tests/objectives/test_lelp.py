@@ -1,0 +1,62 @@
+"""LELP's loss, in as few operations as its speed wants, is the formula of its docstring."""
+
+import numpy as np
+import pytest
+import torch
+
+from lelp_sklearn import LELP, OracleSplitter, UniformSplitter
+from lelp_sklearn.losses import fold, label_loss, subclass_kl
+from lelp_sklearn.objectives._base import soften
+from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+
+N = 40
+RNG = np.random.default_rng(0)
+H = RNG.standard_normal((N, 5))
+Y = RNG.integers(0, 2, N)
+PROBA = RNG.dirichlet([1, 1], N)
+PROBA[0] = [0.0, 1.0]
+GIVEN = {
+    "y": torch.from_numpy(Y),
+    "labeled": torch.from_numpy((RNG.random(N) < 0.6).astype("f")),
+    "weight": torch.from_numpy(RNG.random(N).astype("f")),
+}
+
+
+@pytest.mark.parametrize("n_subclasses", [3, {0: 2, 1: 4}])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize(("alpha", "weight"), [(0.0, 1.0), (0.3, (0.6, 0.0)), (1.0, 2.0)])
+@pytest.mark.parametrize("progress", [0.0, 1.0])
+def test_the_loss_is_the_weighted_mean_of_the_formula(
+    n_subclasses, temperature, alpha, weight, progress
+):
+    projector = UniformSplitter(n_subclasses=n_subclasses)
+    objective = LELP(
+        projector=projector, temperature=temperature, alpha=alpha, subclass_weight=weight
+    )
+    teacher = TeacherOutputs(PROBA, H)
+    objective.fit(teacher, Y, np.arange(2), 0)
+    n = objective.n_subclasses_
+    targets = {k: torch.from_numpy(v) for k, v in objective.targets(teacher).items()}
+    logits = torch.from_numpy(RNG.standard_normal((N, sum(n))).astype("f"))
+    found = objective.loss(StudentOutputs(logits, logits), targets | GIVEN, progress)
+
+    classes = torch.from_numpy(soften(PROBA, temperature))
+    split = torch.from_numpy(projector.fit(H, Y).transform(H)).float()
+    lam = weight[0] * (1 - progress) if isinstance(weight, tuple) else weight
+    rows = (1 - alpha) * subclass_kl(logits, classes, split, n, temperature, lam)
+    rows += alpha * GIVEN["labeled"] * label_loss(fold(logits, n), GIVEN["y"])
+    expected = np.average(rows.numpy(), weights=GIVEN["weight"])
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_targets_leave_what_the_projector_gave_alone():
+    class Kept(OracleSplitter):
+        def transform(self, H):
+            return self.kept_
+
+    objective = LELP(projector=Kept())
+    objective.fit(TeacherOutputs(PROBA, Y[:, None].astype(float)), Y, np.arange(2), 0)
+    objective.projector_.kept_ = np.full((N, sum(objective.n_subclasses_)), 0.5, np.float32)
+    joint = objective.targets(TeacherOutputs(PROBA, H))["joint"]
+    assert (objective.projector_.kept_ == 0.5).all()
+    np.testing.assert_allclose(joint.sum(axis=1), 0.5 * sum(objective.n_subclasses_) / 2, rtol=1e-6)
