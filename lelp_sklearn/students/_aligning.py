@@ -1,4 +1,4 @@
-"""A student aligned with its teacher's space, and the weight of what it looks up."""
+"""The student with its teacher's alignment and without, and the weight of what it looks up."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.metrics import log_loss
 
 from lelp_sklearn.networks import MLP
 from lelp_sklearn.objectives import RelationalAlignment, Stages
+from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._inputs import TrainingRows
-from lelp_sklearn.students._tuning import held_out_rows
 
 RETRIEVAL_WEIGHTS = tuple(i / 10 for i in range(11))
+ENOUGH_HELD_OUT = 500  # rows: of fewer, the noise is as large as what a weight may bring
+
+
+def plain_student(retrieval: Any, seed: int) -> BaseStudentClassifier:
+    """A clone of the student as it was given."""
+    student = StudentClassifier(MLP) if retrieval.student is None else clone(retrieval.student)
+    if student.random_state is None:
+        student.set_params(random_state=seed)
+    return student
 
 
 def aligned_student(retrieval: Any, seed: int) -> StudentClassifier:
     """A clone of the student whose objective has the alignment as its last term."""
-    student = StudentClassifier(MLP) if retrieval.student is None else clone(retrieval.student)
+    student = plain_student(retrieval, seed)
     objective = student._make_objective()
     if isinstance(objective, Stages):
         raise ValueError(
@@ -42,48 +50,86 @@ def aligned_student(retrieval: Any, seed: int) -> StudentClassifier:
         names = {*StudentClassifier().get_params(deep=False), *student._skorch_names}
         params = student.get_params(deep=False)
         student = StudentClassifier(**{n: params[n] for n in params if n in names})
-    student.set_params(objective=objective + retrieval.alignment_weight * alignment)
-    if student.random_state is None:
-        student.set_params(random_state=seed)
-    return student
+    return student.set_params(objective=objective + retrieval.alignment_weight * alignment)
 
 
-def weight_scores(
+def choose_weight(
     retrieval: Any, rows: TrainingRows, classes: NDArray, seed: int
-) -> dict[float, float]:
-    """Held-out log-loss of each weight: one fit, whose entries are the rows trained on."""
-    held = held_out_rows(rows.y, rows.labeled, seed, "retrieval_weight")
+) -> tuple[float, dict[float, float]]:
+    """The weight, and the held-out log-loss of each."""
+    parts = held_out_parts(rows.y, rows.labeled, seed)
+    losses = np.hstack([_losses_on(part, retrieval, rows, classes, seed) for part in parts])
+    by_weight = dict(zip(RETRIEVAL_WEIGHTS, losses, strict=True))
+    row_weight = np.concatenate([rows.weight[part] for part in parts])
+    scores = {w: float(np.average(by_weight[w], weights=row_weight)) for w in by_weight}
+    return smallest_as_good(by_weight, row_weight), scores
+
+
+def held_out_parts(y: NDArray, labeled: NDArray, seed: int) -> list[NDArray]:
+    """Masks of a fifth of each class's labelled rows and, where few, of the next fifths too."""
+    rng = np.random.default_rng(seed)
+    fifth = np.full(len(y), -1)
+    for c in np.unique(y[labeled]):
+        own = rng.permutation(np.flatnonzero(labeled & (y == c)))
+        if len(own) > 1:  # some have to stay
+            fifth[own] = np.arange(len(own)) % 5
+    parts = [fifth == i for i in range(5) if (fifth == i).any()]
+    if not parts:
+        raise ValueError(
+            "retrieval_weight='auto' holds out labelled rows to choose by, and each class has a "
+            f"single one ({labeled.sum()} in all): give a number, such as 0.3."
+        )
+    before = np.cumsum([0, *(part.sum() for part in parts)])
+    return [part for part, n in zip(parts, before, strict=False) if n < ENOUGH_HELD_OUT]
+
+
+def _losses_on(
+    held: NDArray, retrieval: Any, rows: TrainingRows, classes: NDArray, seed: int
+) -> NDArray:
+    """Log-losses of the held-out rows, a line a weight.
+
+    Two students are trained on the other rows: a plain one for weight 0, and an aligned one, which
+    looks the rows up, for all others.
+    """
     train, test = rows.take(~held), rows.take(held)
-    student = StudentClassifier(MLP) if retrieval.student is None else clone(retrieval.student)
-    # Weights of the classes are in those of the rows by now.
-    student.set_params(class_weight=None)
-    candidate = clone(retrieval).set_params(
-        student=student, retrieval_weight=1.0, random_state=seed
-    )
-    with warnings.catch_warnings():
-        # The fit on all rows says it again.
-        warnings.filterwarnings("ignore", ".*got no teacher arrays", UserWarning)
-        candidate.fit(
-            train.X,
-            classes[train.y],
-            train.weight,
-            labeled=train.labeled,
-            teacher_coef=train.teacher.coef,
-            **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
-        )
-    alone = candidate.student_.predict_proba(test.X)
-    votes, found = candidate._votes(test.X)
-    return {
-        weight: float(
-            log_loss(
-                test.y,
-                mixed(alone, votes, found, weight),
-                sample_weight=test.weight,
-                labels=np.arange(len(classes)),
-            )
-        )
-        for weight in RETRIEVAL_WEIGHTS
+    given: dict[str, Any] = {
+        "sample_weight": train.weight,
+        "labeled": train.labeled,
+        "teacher_coef": train.teacher.coef,
+        **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
     }
+    # Weights of the classes are in those of the rows by now.
+    student = plain_student(retrieval, seed).set_params(class_weight=None)
+    model = clone(retrieval).set_params(student=student, retrieval_weight=1.0, random_state=seed)
+    with warnings.catch_warnings():
+        # The fit on all rows says them again.
+        warnings.filterwarnings("ignore", ".*got no teacher arrays", UserWarning)
+        warnings.filterwarnings("ignore", "teacher_proba is not used", UserWarning)
+        model.fit(train.X, classes[train.y], **given)
+        student.fit(train.X, classes[train.y], **given)
+    aligned = model.student_.predict_proba(test.X)
+    votes, found = model._votes(test.X)
+    proba = [mixed(aligned, votes, found, weight) for weight in RETRIEVAL_WEIGHTS]
+    proba[RETRIEVAL_WEIGHTS.index(0)] = student.predict_proba(test.X)
+    own = np.stack(proba)[:, np.arange(len(test.y)), test.y].astype(float)
+    return -np.log(own.clip(np.finfo(np.float32).eps, 1))
+
+
+def smallest_as_good(losses: dict[float, NDArray], row_weight: NDArray) -> float:
+    """The smallest weight whose mean loss is within a standard error of the best one's.
+
+    The error is of the difference, row by row: weights near one another are right and wrong
+    together, and the spread of either's losses would say nothing of which is better.
+    """
+    share = row_weight / row_weight.sum()
+    best = min(losses, key=lambda weight: share @ losses[weight])
+
+    def as_good(weight: float) -> bool:
+        worse = losses[weight] - losses[best]
+        mean = share @ worse
+        return bool(mean <= np.sqrt(share**2 @ (worse - mean) ** 2))
+
+    return min(filter(as_good, losses))
 
 
 def mixed(student: NDArray, votes: NDArray, found: NDArray, weight: float) -> NDArray:

@@ -150,7 +150,7 @@ def hnsw_library(*, required: bool) -> str | None:
         return name
     if required:
         raise ImportError(
-            "index='hnsw' needs hnswlib or faiss, and neither is installed: pip install hnswlib, "
+            "index='hnsw' needs hnswlib or faiss, and neither is installed: pip install faiss-cpu, "
             "or use index='exact'."
         )
     return None

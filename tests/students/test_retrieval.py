@@ -1,18 +1,19 @@
 """ReAugKD at prediction: what is looked up, what is not, how the two parts are mixed."""
 
 import pickle
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import sparse
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -30,8 +31,14 @@ from lelp_sklearn import (
     Stages,
     StudentClassifier,
 )
-from lelp_sklearn.students import _knowledge_base
-from lelp_sklearn.students._aligning import RETRIEVAL_WEIGHTS, aligned_student
+from lelp_sklearn.students import _aligning
+from lelp_sklearn.students._aligning import (
+    RETRIEVAL_WEIGHTS,
+    aligned_student,
+    held_out_parts,
+    smallest_as_good,
+)
+from lelp_sklearn.students._knowledge_base import KnowledgeBase
 from tests.data import digits
 
 ROWS = digits(300)
@@ -50,6 +57,11 @@ def small(cls=StudentClassifier, **params):
 def model(student=None, **params):
     defaults = {"retrieval_weight": 0.5, "random_state": 0}
     return RetrievalAugmentedClassifier(student or small(), **{**defaults, **params})
+
+
+@pytest.fixture(autouse=True)
+def one_part_held_out(monkeypatch):
+    monkeypatch.setattr(_aligning, "ENOUGH_HELD_OUT", 1)  # as of many rows, and three fits
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +98,29 @@ def test_the_mixture_is_the_formula(fitted):
     np.testing.assert_allclose(1 - distances, np.take_along_axis(cosine, near, 1), atol=1e-5)
 
 
-def test_weight_0_is_the_student_and_1_the_votes(fitted):
+def test_weight_1_is_the_votes(fitted):
     new = ROWS.X[TEST]
     both = fresh(fitted)
-    both.retrieval_weight_ = 0.0
-    np.testing.assert_array_equal(both.predict_proba(new), both.student_.predict_proba(new))
     both.retrieval_weight_ = 1.0
     votes, _ = both._votes(new)
     np.testing.assert_allclose(both.predict_proba(new), votes, atol=1e-6)
     assert both.score(new, ROWS.y[TEST]) > 0.6
+
+
+def test_weight_0_is_the_plain_student_and_keeps_no_rows():
+    student = small(LELPStudentClassifier, projector=RandomSplitter(n_subclasses=2), random_state=3)
+    none = model(student, retrieval_weight=0.0).fit(X, Y, **TEACHER)
+    alone = clone(student).fit(X, Y, **TEACHER)
+    assert isinstance(none.student_, LELPStudentClassifier)
+    np.testing.assert_array_equal(none.predict_proba(X), alone.predict_proba(X))
+    assert none.knowledge_base_.n_entries == none.knowledge_base_.nbytes == 0
+    with pytest.raises(ValueError, match="no entries, as retrieval_weight_ is 0"):
+        none.kneighbors(X)
+    with pytest.warns(UserWarning, match="retrieval_weight_ is 0"):
+        none.add(X, Y)
+    assert none.knowledge_base_.n_entries == 0
+    staged = small(objective=Stages([("kd", Stage(KD()))]))  # no alignment has to be added
+    assert model(staged, retrieval_weight=0.0).fit(X, Y, **TEACHER).score(X, Y) > 0.6
 
 
 def test_neighbours_and_temperature_count_after_fit_too(fitted):
@@ -158,12 +184,44 @@ def test_a_base_of_the_row_alone_leaves_the_student():
 # The weight.
 
 
-def test_auto_takes_the_weight_of_the_lowest_held_out_loss():
+def test_auto_tries_the_weights_on_rows_that_were_held_out(monkeypatch):
+    monkeypatch.setattr(_aligning, "ENOUGH_HELD_OUT", 41)
     auto = model(retrieval_weight="auto").fit(X, Y, **TEACHER)
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    parts = held_out_parts(Y, np.full(200, True), seed)
+    assert len(parts) == 2
+    loss = {0.0: [], 0.5: []}
+    for held in parts:
+        told = {name: values[~held] for name, values in TEACHER.items()}
+        plain = small(random_state=seed).fit(X[~held], Y[~held], **told)
+        half = model(small(random_state=seed), random_state=seed).fit(X[~held], Y[~held], **told)
+        for weight, fitted in ((0.0, plain), (0.5, half)):
+            loss[weight] += [log_loss(Y[held], fitted.predict_proba(X[held]))] * held.sum()
     scores = auto.retrieval_weight_scores_
     assert tuple(scores) == RETRIEVAL_WEIGHTS
-    assert auto.retrieval_weight_ == min(scores, key=scores.get)
-    assert clone(auto).fit(X, Y, **TEACHER).retrieval_weight_scores_ == scores
+    assert scores[0.0] == pytest.approx(np.mean(loss[0.0]), rel=1e-5)
+    assert scores[0.5] == pytest.approx(np.mean(loss[0.5]), rel=1e-5)
+
+
+def test_of_few_labelled_rows_all_are_held_out_in_turn(monkeypatch):
+    monkeypatch.setattr(_aligning, "ENOUGH_HELD_OUT", 500)
+    rng = np.random.default_rng(0)
+    y, labeled = rng.integers(2, size=4000), rng.random(4000) < 0.9
+    y[0], labeled[0] = 2, True  # the only one of its class
+    few, many = labeled & (np.arange(4000) < 400), labeled
+    parts = held_out_parts(y, few, 0)
+    np.testing.assert_array_equal(np.sum(parts, axis=0), few & (y < 2))
+    for part in parts:
+        assert np.bincount(y[part]) == pytest.approx(np.bincount(y[few & (y < 2)]) / 5, abs=1)
+    (part,) = held_out_parts(y, many, 0)
+    assert part.sum() == pytest.approx(many.sum() / 5, abs=2)
+    assert not (part & ~labeled).any()
+
+
+def test_the_weight_that_auto_took_trains_on_all_rows():
+    auto = model(retrieval_weight="auto").fit(X, Y, **TEACHER)
+    again = clone(auto).fit(X, Y, **TEACHER)
+    assert again.retrieval_weight_scores_ == auto.retrieval_weight_scores_
     named = model(retrieval_weight=auto.retrieval_weight_).fit(X, Y, **TEACHER)
     np.testing.assert_array_equal(named.predict_proba(X), auto.predict_proba(X))
     assert not hasattr(named, "retrieval_weight_scores_")
@@ -171,34 +229,58 @@ def test_auto_takes_the_weight_of_the_lowest_held_out_loss():
     assert not hasattr(auto, "retrieval_weight_scores_")
 
 
+@given(
+    losses=arrays(float, (3, 12), elements=st.floats(0, 5, width=16)),
+    counts=arrays(int, 12, elements=st.integers(1, 3)),
+)
+@settings(max_examples=30, deadline=None)
+def test_auto_takes_the_smallest_weight_within_a_standard_error_of_the_best(losses, counts):
+    weights = (0.0, 0.5, 1.0)
+    means = np.average(losses, axis=1, weights=counts)
+    worse = losses - losses[means.argmin()]
+    mean = np.average(worse, axis=1, weights=counts)
+    error = np.sqrt(np.sum((counts * (worse - mean[:, None])) ** 2, axis=1)) / counts.sum()
+    # Not those that rounding decides.
+    assume(len(np.unique(means.round(9))) == 3)
+    assume((abs(mean - error)[mean > 0] > 1e-9).all())
+    expected = min(np.array(weights)[mean <= error])
+    assert smallest_as_good(dict(zip(weights, losses, strict=True)), counts) == expected
+
+
+def test_luck_on_few_rows_does_not_choose_a_weight():
+    better = np.array([0.9, 0.1, 0.1, 0.9])
+    assert smallest_as_good({0.0: np.full(4, 0.51), 0.5: better}, np.ones(4)) == 0
+    assert smallest_as_good({0.0: np.full(4000, 0.53), 0.5: np.tile(better, 1000)}, np.ones(4000))
+
+
 def test_weight_0_may_win():
     # Soft labels and embeddings that know nothing.
     rng = np.random.default_rng(0)
     nothing = {"teacher_proba": np.full((200, 2), 0.5), "teacher_embeddings": rng.random((200, 8))}
     student = small(objective=CrossEntropy(), max_epochs=20)
-    auto = model(student, retrieval_weight="auto").fit(X, Y, **nothing)
+    with pytest.warns(UserWarning, match="teacher_proba is not used") as caught:
+        auto = model(student, retrieval_weight="auto").fit(X, Y, **nothing)
+    assert len(caught) == 1
     assert auto.retrieval_weight_ == 0
     np.testing.assert_array_equal(auto.predict_proba(X), auto.student_.predict_proba(X))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_shuffled_labels_leave_auto_at_chance(seed):
-    # The teacher knows each label by heart; only a leak could know a held-out one.
+@pytest.mark.parametrize("seed", range(2))
+def test_shuffled_labels_leave_auto_at_chance(seed, monkeypatch):
+    monkeypatch.setattr(_aligning, "ENOUGH_HELD_OUT", 41)
+    # The teacher knows each label by heart, and a row's query finds its own entry: only a leak
+    # could know a held-out label, and one entry more would tell it.
     y = np.random.default_rng(seed).permutation(Y)
-    teacher = KNeighborsClassifier(1).fit(X, y)
-    arrays = {
-        "teacher_proba": teacher.predict_proba(X),
-        "teacher_embeddings": ROWS.embeddings[TRAIN],
-    }
-    auto = model(retrieval_weight="auto", n_neighbors=4, random_state=seed).fit(X, y, **arrays)
-    # The best of eleven weights on 40 rows is lucky by a little.
-    assert min(auto.retrieval_weight_scores_.values()) > np.log(2) - 0.06
-    # The test would see a leak: with their own entries the rows know their labels.
-    base, own = auto.knowledge_base_, np.full(200, -1)
-    leaked, _ = base.vote(base.embeddings, 4, 0.01, own)
-    assert (leaked.argmax(axis=1) == y).mean() > 0.95
-    kept, _ = base.vote(base.embeddings, 4, 0.01, np.arange(200))
-    assert (kept.argmax(axis=1) == y).mean() < 0.6
+    told = {"teacher_proba": np.eye(2)[y], "teacher_embeddings": X}
+    student = StudentClassifier(max_epochs=25, lr=0.1, batch_size=32, device="cpu")
+    auto = model(student, retrieval_weight="auto", n_neighbors=1, random_state=seed)
+    auto.fit(X, y, **told)
+    assert min(auto.retrieval_weight_scores_.values()) > np.log(2) - 0.02
+
+    found = auto.set_params(retrieval_weight=0.9).fit(X, y, **told)
+    assert log_loss(y, found.predict_proba(X)) > np.log(2)
+    monkeypatch.setattr(KnowledgeBase, "own", lambda base, keys: np.full(len(keys), -1))
+    assert log_loss(y, found.predict_proba(X)) < 0.4  # a leak would be seen
 
 
 def test_row_and_class_weights_count_in_the_choice():
@@ -293,102 +375,6 @@ def test_adding_says_what_does_not_fit(fitted):
         grown.add(ROWS.X[:2], [0])
     with pytest.raises(ValueError, match="teacher_embeddings has 3 columns"):
         grown.add(ROWS.X[:2], [0, 1], teacher_embeddings=np.ones((2, 3)))
-    grown.retrieval_weight_ = 0.0
-    with pytest.warns(UserWarning, match="retrieval_weight_ is 0"):
-        grown.add(ROWS.X[:2], [0, 1])
-
-
-# The search.
-
-
-class FakeHnswlib:
-    """Exact, with the calls of hnswlib."""
-
-    def __init__(self, space, dim):
-        assert (space, dim) == ("ip", 10)
-        self.made = FakeHnswlib.made = []
-
-    def init_index(self, max_elements, M, ef_construction, random_seed):
-        self.made.append(max_elements)
-
-    def add_items(self, data, ids):
-        self.data = data
-
-    def set_ef(self, ef):
-        self.made.append(ef)
-
-    def knn_query(self, queries, k):
-        cosine = queries @ self.data.T
-        near = np.argsort(-cosine, axis=1)[:, :k]
-        return near.astype(np.uint64), 1 - np.take_along_axis(cosine, near, 1)
-
-
-class FakeFaiss:
-    """Exact, with the calls of faiss; the last neighbour is not found."""
-
-    def __init__(self, dim, links, metric):
-        assert (dim, metric) == (10, "inner product")
-        self.hnsw = SimpleNamespace()
-
-    def add(self, data):
-        self.data = data
-
-    def search(self, queries, k):
-        assert self.hnsw.efSearch >= k
-        cosine = queries @ self.data.T
-        near = np.argsort(-cosine, axis=1)[:, :k]
-        near[0, -1] = -1
-        return np.take_along_axis(cosine, near, 1), near
-
-
-LIBRARIES = {
-    "hnswlib": SimpleNamespace(Index=FakeHnswlib),
-    "faiss": SimpleNamespace(IndexHNSWFlat=FakeFaiss, METRIC_INNER_PRODUCT="inner product"),
-}
-
-
-def install(monkeypatch, *names):
-    for name in LIBRARIES:
-        monkeypatch.setitem(sys.modules, name, LIBRARIES[name] if name in names else None)
-
-
-def test_hnswlib_finds_what_exact_search_finds(fitted, monkeypatch):
-    install(monkeypatch, "hnswlib", "faiss")
-    approximate = model(index="hnsw").fit(X, Y, **TEACHER)
-    for rows in (X, ROWS.X[TEST]):
-        np.testing.assert_allclose(
-            approximate.predict_proba(rows), fitted.predict_proba(rows), atol=1e-5
-        )
-    assert FakeHnswlib.made == [200, 64, 64]
-    again = fresh(approximate)  # the index is not in the file
-    np.testing.assert_array_equal(again.predict_proba(X), approximate.predict_proba(X))
-
-
-def test_faiss_stands_in_and_may_find_too_few(fitted, monkeypatch):
-    install(monkeypatch, "faiss")
-    approximate = model(index="hnsw").fit(X, Y, **TEACHER)
-    new = ROWS.X[TEST]
-    proba = approximate.predict_proba(new)
-    np.testing.assert_allclose(proba[1:], fitted.predict_proba(new)[1:], atol=1e-5)
-    distances, _ = approximate.kneighbors(new, 5)
-    assert np.isinf(distances[0, -1])
-    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
-
-
-def test_auto_is_exact_for_small_bases_and_where_nothing_is_installed(monkeypatch):
-    FakeHnswlib.made = None
-    install(monkeypatch, "hnswlib")
-    fitted = model().fit(X, Y, **TEACHER)
-    fitted.predict(X)
-    assert FakeHnswlib.made is None
-    monkeypatch.setattr(_knowledge_base, "EXACT_UP_TO", 199)
-    before = fitted.predict_proba(X)
-    np.testing.assert_allclose(fresh(fitted).predict_proba(X), before, atol=1e-5)
-    assert FakeHnswlib.made == [200, 64]
-    install(monkeypatch)
-    np.testing.assert_array_equal(fresh(fitted).predict_proba(X), before)
-    with pytest.raises(ImportError, match="needs hnswlib or faiss"):
-        model(index="hnsw").fit(X, Y, **TEACHER)
 
 
 # Where it is used.
@@ -429,30 +415,35 @@ def test_in_a_distilled_classifier_a_pipeline_and_a_grid():
 
 def test_frames_keep_their_names_and_unlabelled_rows_come_from_the_meta_estimator():
     frame = pd.DataFrame(X).add_prefix("pixel")
-    distilled = DistilledClassifier(
-        LinearDiscriminantAnalysis().fit(frame, Y), model(retrieval_weight="auto")
-    ).fit(frame[:150], Y[:150], X_unlabeled=frame[150:])
+    distilled = DistilledClassifier(LinearDiscriminantAnalysis().fit(frame, Y), model()).fit(
+        frame[:150], Y[:150], X_unlabeled=frame[150:]
+    )
     inner = distilled.student_
     assert list(inner.feature_names_in_) == list(frame.columns)
     assert inner.knowledge_base_.n_entries == 200
     assert (inner.kneighbors(frame, 199)[1] != np.arange(200)[:, None]).all()
     assert distilled.predict_proba(frame).shape == (200, 2)
+    auto = inner.set_params(retrieval_weight="auto").fit(frame, Y, **TEACHER)
+    array = clone(auto).fit(X, Y, **TEACHER)
+    assert auto.retrieval_weight_scores_ == array.retrieval_weight_scores_
 
 
 @pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_array])
 def test_sparse_rows(form):
     student = StudentClassifier(BagOfNgrams, max_epochs=6, lr=0.05, batch_size=32, device="cpu")
-    few = model(student, retrieval_weight="auto").fit(form(X), Y, **TEACHER)
+    few = model(student).fit(form(X), Y, **TEACHER)
     assert (few.kneighbors(form(X), 199)[1] != np.arange(200)[:, None]).all()
     assert few.score(form(ROWS.X[TEST]), ROWS.y[TEST]) > 0.7
-    few.retrieval_weight_ = 0.5
     assert few.add(form(ROWS.X[TEST]), ROWS.y[TEST]).knowledge_base_.n_entries == 300
+    auto = clone(few).set_params(retrieval_weight="auto").fit(form(X), Y, **TEACHER)
+    assert min(auto.retrieval_weight_scores_.values()) < 0.6
 
 
 def test_without_a_teacher_the_entries_are_the_students_own():
-    with pytest.warns(UserWarning, match="got no teacher arrays") as caught:
-        alone = model(retrieval_weight="auto").fit(X, Y)
-    assert len(caught) == 1
+    for weight in ("auto", 0.5):
+        with pytest.warns(UserWarning, match="got no teacher arrays") as caught:
+            alone = model(retrieval_weight=weight).fit(X, Y)
+        assert len(caught) == 1
     base = alone.knowledge_base_
     assert base.embeddings.shape == (200, 16)
     np.testing.assert_array_equal(base.proba, np.eye(2)[Y])
