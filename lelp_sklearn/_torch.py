@@ -53,6 +53,28 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Have torch use no algorithm whose result varies, where that is wanted; then as before.
+
+    On the CPU the students have none. On a GPU sums over rows of a table are such ones, and torch
+    demands the environment variable ``CUBLAS_WORKSPACE_CONFIG=:4096:8``, set before its first use.
+    """
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False  # it chooses by time
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark
+
+
 def as_tensor(values: NDArray | Tensor) -> Tensor:
     """A tensor on the same memory; read-only arrays too, as nothing here writes to rows."""
     if isinstance(values, Tensor):

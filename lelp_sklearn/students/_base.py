@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
+from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,16 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EarlyStopping
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
-from lelp_sklearn._torch import resolve_device, seeded, torch_threads
+from lelp_sklearn._rows import n_rows
+from lelp_sklearn._torch import deterministic_algorithms, resolve_device, seeded, torch_threads
 from lelp_sklearn.inputs import ArrayInputs, Inputs
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
 from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.students._all_or_nothing import all_or_nothing
 from lelp_sklearn.students._batches import TensorRows
-from lelp_sklearn.students._building import make_net
-from lelp_sklearn.students._callbacks import EpochProgress, LearningRateSchedule, LossTerms
+from lelp_sklearn.students._building import make_callbacks, make_net
+from lelp_sklearn.students._checkpoint import Checkpoint
+from lelp_sklearn.students._faults import NonFiniteError, number_of_row
+from lelp_sklearn.students._fit_facts import fit_facts
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
@@ -52,12 +57,20 @@ class BaseStudentClassifier(
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, None],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "on_oom": [StrOptions({"raise", "halve"})],
+        "deterministic": ["boolean"],
         "class_weight": [Mapping, StrOptions({"balanced"}), None],
         "warm_start": ["boolean"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+    # Of students whose __init__ does not take them.
+    max_grad_norm: float | None = None
+    on_oom: str = "raise"
+    deterministic: bool = False
+
     # Row-aligned arrays reach a student through searches and pipelines without a set_fit_request.
     __metadata_request__fit = {  # noqa: RUF012
         "labeled": True,
@@ -68,6 +81,11 @@ class BaseStudentClassifier(
         "teacher_attention": True,
     }
     __metadata_request__partial_fit = __metadata_request__fit
+    __metadata_request__fit = {  # noqa: RUF012
+        **__metadata_request__fit,
+        "checkpoint": True,
+        "checkpoint_every": True,
+    }
 
     @abstractmethod
     def _make_objective(self) -> Objective:
@@ -86,6 +104,8 @@ class BaseStudentClassifier(
         teacher_coef: ArrayLike | None = None,
         teacher_hidden: ArrayLike | None = None,
         teacher_attention: ArrayLike | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | timedelta = 1,
     ) -> Any:
         """Train on rows and what a teacher says of them.
 
@@ -113,10 +133,36 @@ class BaseStudentClassifier(
             Hidden layers of the teacher, one vector each.
         teacher_attention : array-like of shape (n_rows, H, Q, K), optional
             Attention of the teacher's heads; zero rows are padded queries.
+        checkpoint : str or PathLike, optional
+            A file for the state of this training. If it is there, fit goes on from it, to the
+            weights it would have come to without a break, on the CPU bit for bit. A fit that
+            comes to its end removes it. Each fit needs one of its own: in a search the second
+            fit would find another one's, which is an error.
+        checkpoint_every : int or datetime.timedelta, default=1
+            Epochs between two writings; or the least time, looked at when an epoch ends.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If an array or parameter is not what is expected, or the checkpoint is of a fit with
+            other parameters or rows, which are named.
+        FloatingPointError
+            If the loss or a gradient becomes NaN or infinite. The message names the epoch, the
+            batch and the likely cause. The student has the weights of the step before (the best
+            ones, with ``patience``) and can predict. After any other error it is what it was
+            before the call, except that a ``warm_start`` keeps the steps it has made.
+        torch.OutOfMemoryError
+            If the device has no memory for it; the message says what to change.
+
+        Warns
+        -----
+        UserWarning
+            If Ctrl-C ends the training: the student keeps the weights of the lowest
+            ``valid_loss`` so far, or without ``validation_fraction`` the last ones.
         """
         again = self.warm_start and hasattr(self, "net_")
         arrays = {
@@ -128,7 +174,16 @@ class BaseStudentClassifier(
             "teacher_hidden": teacher_hidden,
             "teacher_attention": teacher_attention,
         }
-        return self._train(X, y, arrays, self.max_epochs, fresh=not again)
+        with all_or_nothing(self, forget=not again):
+            return self._train(
+                X,
+                y,
+                arrays,
+                self.max_epochs,
+                fresh=not again,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+            )
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -172,7 +227,9 @@ class BaseStudentClassifier(
             "teacher_attention": teacher_attention,
             "classes": classes,
         }
-        return self._train(X, y, arrays, 1, fresh=not hasattr(self, "net_"), partial=True)
+        fresh = not hasattr(self, "net_")
+        with all_or_nothing(self, forget=fresh):
+            return self._train(X, y, arrays, 1, fresh=fresh, partial=True)
 
     def _train(
         self,
@@ -183,6 +240,8 @@ class BaseStudentClassifier(
         *,
         fresh: bool,
         partial: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | timedelta = 1,
     ) -> Any:
         if self.patience is not None and not self.validation_fraction:
             raise ValueError(
@@ -200,15 +259,28 @@ class BaseStudentClassifier(
         if fresh:
             self._random_state = check_random_state(self.random_state)
         seed = self._random_state.randint(2**31 - 1)
-        with seeded(seed, device), torch_threads(self.n_threads):
+        saved = None
+        if checkpoint is not None:
+            start = None if fresh else self.net_.module_
+            saved = Checkpoint(
+                checkpoint, checkpoint_every, seed, fit_facts(self, rows, classes, start)
+            )
+            seed = saved.seed
+        with (
+            seeded(seed, device),
+            torch_threads(self.n_threads),
+            deterministic_algorithms(self.deterministic),
+        ):
             if fresh:
                 self.inputs_ = inputs.fit(rows.X)
                 objective = self._fit_objective(rows, classes, seed, partial)
                 net = make_net(self, objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
-            objective = self.objective_
+            objective, net = self.objective_, self.net_
+            net.max_grad_norm, net.on_oom = self.max_grad_norm, self.on_oom
+            labeled = rows.labeled
             if not objective.needs:
-                rows = rows.take(rows.labeled)
+                rows = rows.take(labeled)
             _check_needs(objective, rows.teacher)
             targets = objective.targets(rows.teacher) | {
                 "y": rows.y,
@@ -216,12 +288,31 @@ class BaseStudentClassifier(
                 "weight": rows.weight,
             }
             batches = TensorRows(self.inputs_.read(rows.X), rows.y, targets, device)
-            if isinstance(objective, Stages) and not partial:
-                train_in_stages(self.net_, objective, batches, self._callbacks_for)
-            else:
-                self.net_.callbacks = self._callbacks_for(epochs, partial)
-                self.net_.initialize_callbacks()
-                self.net_.train_on(batches, epochs)
+
+            def callbacks(epochs: int) -> list[Any]:
+                return make_callbacks(self, epochs, saved, partial)
+
+            try:
+                if isinstance(objective, Stages) and not partial:
+                    first = 0 if saved is None else saved.stage
+                    interrupted = train_in_stages(net, objective, batches, callbacks, first)
+                else:
+                    net.callbacks = callbacks(epochs)
+                    net.initialize_callbacks()
+                    interrupted = net.train_on(batches, epochs)
+            except NonFiniteError as fault:
+                if fault.row is not None:
+                    weight = arrays.get("sample_weight")
+                    known = None if objective.needs else labeled
+                    fault.row = number_of_row(fault.row, n_rows(X), weight, known)
+                raise
+            finally:
+                if saved is not None:
+                    net.forget_callback(saved)
+        if interrupted:
+            warnings.warn(interrupted, UserWarning, stacklevel=4)
+        elif saved is not None:
+            saved.finish()
         return self
 
     def _named_inputs(self) -> Inputs:
@@ -264,21 +355,6 @@ class BaseStudentClassifier(
     ) -> Objective:
         """The objective, its "auto" parameters chosen on the rows; here it has none."""
         return objective
-
-    def _callbacks_for(self, epochs: int, partial: bool = False) -> list[Any]:
-        callbacks = [("loss_terms", LossTerms()), *(self.callbacks or [])]
-        if self.schedule and not partial:
-            callbacks.append(("schedule", LearningRateSchedule(self.schedule, epochs)))
-        if self.patience and not partial:
-            callbacks.append(
-                (
-                    "early_stopping",
-                    EarlyStopping(patience=self.patience, threshold=0, load_best=True),
-                )
-            )
-        if self.verbose:
-            callbacks.append(("progress_bar", EpochProgress(epochs)))
-        return callbacks
 
     @property
     def history_(self) -> list[dict[str, Any]]:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from skorch.callbacks import EarlyStopping
 
 from lelp_sklearn.networks import Linear, StudentNetwork
 from lelp_sklearn.objectives import Objective
-from lelp_sklearn.students._callbacks import HeldOut
+from lelp_sklearn.students._callbacks import (
+    BestWeights,
+    EpochProgress,
+    HeldOut,
+    LearningRateSchedule,
+    LossTerms,
+)
+from lelp_sklearn.students._checkpoint import Checkpoint
 from lelp_sklearn.students._net import DistillationNet
 from lelp_sklearn.students._optimizers import SparseAdamW
 
@@ -42,6 +50,8 @@ def make_net(
     net = DistillationNet(
         StudentNetwork,
         objective=objective,
+        max_grad_norm=student.max_grad_norm,
+        on_oom=student.on_oom,
         module__body=Linear if student.module is None else student.module,
         module__body_params=body_params,
         module__known=known,
@@ -58,3 +68,22 @@ def make_net(
     ).initialize()
     known.clear()  # it is in the weights by now, and a pickle need not hold it twice
     return net
+
+
+def make_callbacks(
+    student: Any, epochs: int, checkpoint: Checkpoint | None = None, partial: bool = False
+) -> list[Any]:
+    """The callbacks of a training over some epochs, the user's among them."""
+    callbacks = [("loss_terms", LossTerms()), *(student.callbacks or [])]
+    if student.schedule and not partial:
+        callbacks.append(("schedule", LearningRateSchedule(student.schedule, epochs)))
+    if student.patience and not partial:
+        stopping = EarlyStopping(patience=student.patience, threshold=0, load_best=True)
+        callbacks.append(("early_stopping", stopping))
+    elif student.validation_fraction and not partial:
+        callbacks.append(("best_weights", BestWeights()))
+    if student.verbose:
+        callbacks.append(("progress_bar", EpochProgress(epochs)))
+    if checkpoint is not None:
+        callbacks.append(("run_checkpoint", checkpoint))  # the last: it has what the others did
+    return callbacks

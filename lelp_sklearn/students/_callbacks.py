@@ -28,12 +28,14 @@ class LearningRateSchedule(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the last training's schedule."""
         self.scheduler_: LRScheduler | None = None
+        self._restored: dict[str, Any] = {}
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Build the schedule in the first epoch, when the number of batches is known."""
         if self.scheduler_ is not None:
             return
         steps = self.epochs * len(net.get_iterator(dataset_train, training=True))
+        groups = [dict(group) for group in net.optimizer_.param_groups]
         if self.kind == "one_cycle":
             peaks = [group["lr"] for group in net.optimizer_.param_groups]
             self.scheduler_ = OneCycleLR(
@@ -41,6 +43,10 @@ class LearningRateSchedule(Callback):
             )
         else:
             self.scheduler_ = CosineAnnealingLR(net.optimizer_, T_max=steps)
+        if self._restored:  # the optimizer has its rates already
+            self.scheduler_.load_state_dict(self._restored)
+            for group, restored in zip(net.optimizer_.param_groups, groups, strict=True):
+                group.update(restored)
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Step after a training batch."""
@@ -50,6 +56,14 @@ class LearningRateSchedule(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Let the optimizer go, so that it is not kept twice."""
         self.scheduler_ = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule stands."""
+        return {} if self.scheduler_ is None else self.scheduler_.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there, in a training that has begun."""
+        self._restored = state
 
 
 class LossTerms(Callback):
@@ -78,6 +92,32 @@ class LossTerms(Callback):
         """Write the means to the history."""
         for key, value in self.sums_.items():
             net.history.record(key, float(value / self.rows_[key.startswith("train")]))
+        self.sums_ = {}  # no tensor of a GPU in a pickle
+
+
+class BestWeights(Callback):
+    """Keep the weights of the lowest held-out loss, for a training that is interrupted."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start anew."""
+        self.loss_, self.epoch_ = np.inf, 0
+        self.weights_: dict[str, Tensor] | None = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Copy them if they are the best."""
+        row = net.history[-1]
+        if row["valid_loss"] < self.loss_:
+            self.loss_, self.epoch_ = row["valid_loss"], row["epoch"]
+            self.weights_ = {k: v.clone() for k, v in net.module_.state_dict().items()}
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Let them go."""
+        self.weights_ = None
+
+    def restore(self, net: Any) -> None:
+        """Give them to the net."""
+        if self.weights_ is not None:
+            net.module_.load_state_dict(self.weights_)
 
 
 class EpochProgress(Callback):
@@ -95,7 +135,7 @@ class EpochProgress(Callback):
         losses = ("train_loss", "valid_loss")
         row = net.history[-1]
         self.bar_.set_postfix({name: f"{row[name]:.4f}" for name in losses if name in row})
-        self.bar_.update()
+        self.bar_.update(len(net.history) - net.started_at - self.bar_.n)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""

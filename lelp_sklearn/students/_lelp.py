@@ -68,6 +68,17 @@ class LELPStudentClassifier(BaseStudentClassifier):
         Needs ``validation_fraction``.
     callbacks : list of skorch callbacks, default=None
         Their scores see class numbers 0..C-1, whatever the labels.
+    max_grad_norm : float, default=None
+        Gradients are scaled down so that their common norm is at most this; 1.0 often tames a
+        loss that jumps.
+    on_oom : {"raise", "halve"}, default="raise"
+        What to do when a GPU has no memory for a batch: "halve" takes batches in 2, 4, 8, … parts
+        from there on, with the gradients of the whole batch for every objective. Batch
+        normalisation sees the parts.
+    deterministic : bool, default=False
+        Whether torch may only use algorithms whose result does not vary, inside fit. It matters on
+        a GPU, which is slower then and needs ``CUBLAS_WORKSPACE_CONFIG=:4096:8`` in the
+        environment; the CPU gives the same bits anyway.
     class_weight : mapping of label to float, "balanced" or None, default=None
         Weights of the classes, times ``sample_weight``; an unlabelled row counts for the class that
         the teacher predicts.
@@ -173,6 +184,9 @@ class LELPStudentClassifier(BaseStudentClassifier):
         validation_fraction: float = 0.0,
         patience: int | None = None,
         callbacks: list[Any] | None = None,
+        max_grad_norm: float | None = None,
+        on_oom: str = "raise",
+        deterministic: bool = False,
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
         n_threads: int | None = 1,
@@ -195,6 +209,9 @@ class LELPStudentClassifier(BaseStudentClassifier):
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.callbacks = callbacks
+        self.max_grad_norm = max_grad_norm
+        self.on_oom = on_oom
+        self.deterministic = deterministic
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.n_threads = n_threads
@@ -245,7 +262,6 @@ class LELPStudentClassifier(BaseStudentClassifier):
         seed: int,
         partial: bool,
     ) -> Objective:
-        self.__dict__.pop("subclass_weight_scores_", None)  # of an earlier fit
         if not isinstance(objective, LELP) or objective.subclass_weight != "auto":
             return objective
         if partial:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -16,9 +15,18 @@ from lelp_sklearn.objectives import Objective
 from lelp_sklearn.objectives._base import split_loss
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import Batch, SliceIterator, TensorRows
+from lelp_sklearn.students._callbacks import BestWeights
+from lelp_sklearn.students._epochs import EpochLoop
+from lelp_sklearn.students._faults import NonFiniteError, StepGuard, clip_gradients, find_cause
+from lelp_sklearn.students._memory import (
+    OutOfMemoryError,
+    gradients_in_parts,
+    outputs_in_parts,
+    split_batches,
+)
 
 
-class DistillationNet(NeuralNetClassifier):
+class DistillationNet(EpochLoop, NeuralNetClassifier):
     """A skorch classifier whose loss is an :class:`~lelp_sklearn.objectives.Objective`'s.
 
     Labels are class numbers 0..C-1 in here, so callbacks score rightly whatever the user's labels.
@@ -29,11 +37,26 @@ class DistillationNet(NeuralNetClassifier):
         The student network.
     objective : Objective
         Fitted.
+    max_grad_norm : float, default=None
+        Gradients are scaled down to this norm.
+    on_oom : {"raise", "halve"}, default="raise"
+        What to do about a batch that the device has no memory for.
     **kwargs
         skorch's own.
     """
 
-    def __init__(self, module: Any, *, objective: Objective, **kwargs: Any):
+    callbacks: list[Any]
+    callbacks_: list[tuple[str, Any]]
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        objective: Objective,
+        max_grad_norm: float | None = None,
+        on_oom: str = "raise",
+        **kwargs: Any,
+    ):
         super().__init__(
             module,
             criterion=torch.nn.CrossEntropyLoss,  # required by skorch; the objective is used
@@ -45,35 +68,79 @@ class DistillationNet(NeuralNetClassifier):
             **kwargs,
         )
         self.objective = objective
+        self.max_grad_norm = max_grad_norm
+        self.on_oom = on_oom
         self.epochs_before = 0  # those of earlier stages
+        self.started_at = 0  # epochs of earlier trainings
+        self.stage = 0
+        self.n_parts = 1  # of a batch
+        self.guard: Any = None  # while it trains
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "module_"):  # skorch stores it apart, and the objective has other copies
-            self.objective.relink(getattr(self.module_, "learned", None))
+            self.objective.relink(getattr(self.module_, "learned", None), self.module_.head)
 
-    def train_on(self, rows: TensorRows, epochs: int) -> bool:
-        """Train for some epochs; early stopping and Ctrl-C end it, the second with a warning.
+    def train_on(self, rows: TensorRows, epochs: int) -> str:
+        """Train for some epochs; early stopping, Ctrl-C and numerical faults end it.
 
-        Returns whether the user let it run.
+        Returns
+        -------
+        str
+            What Ctrl-C has left; empty if the user let it run.
+
+        Raises
+        ------
+        NonFiniteError
+            At a loss or gradient that is not finite; the net has the weights of the step before.
         """
-        undisturbed = True
-        self.notify("on_train_begin", X=rows, y=None)
+        interrupted = ""
+        self.started_at = self.n_whole = len(self.history)
+        self.guard = StepGuard(self)
         try:
-            self.fit_loop(rows, epochs=epochs)
+            self.notify("on_train_begin", X=rows, y=None)
+            self.fit_loop(rows, epochs=epochs - len(self.history) + self.started_at)
         except KeyboardInterrupt:  # skorch's early stopping raises it too
-            undisturbed = any(_has_stopped(callback) for _, callback in self.callbacks_)
-            if not undisturbed:
-                warnings.warn(
-                    f"fit was interrupted in epoch {len(self.history)}; the student keeps the "
-                    "weights it had then.",
-                    UserWarning,
-                    stacklevel=4,
+            if not any(_has_stopped(callback) for _, callback in self.callbacks_):
+                interrupted = (
+                    f"fit was interrupted in epoch {len(self.history)}; the student keeps "
+                    f"{self._best_so_far()}."
                 )
-        self.notify("on_train_end", X=rows, y=None)
-        for epoch in self.history:
-            epoch["batches"].clear()  # megabytes of batch losses in every pickle otherwise
-        return undisturbed
+        except NonFiniteError as fault:
+            self.guard.restore()
+            find_cause(self, rows, fault)
+            raise
+        finally:
+            self.guard.close()
+            self.guard = None
+            if self.history:
+                self.notify("on_train_end", X=rows, y=None)
+            del self.history[self.n_whole :]
+            for epoch in self.history:
+                epoch["batches"].clear()  # megabytes of batch losses in every pickle otherwise
+        return interrupted
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Count the epoch as a whole one."""
+        super().on_epoch_end(net, **kwargs)
+        self.n_whole = len(self.history)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """An epoch's pass over the training or the held-out rows."""
+        if training:
+            self.guard.start_epoch()
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if training:
+            self.guard.end_epoch()
+
+    def forget_callback(self, callback: Any) -> None:
+        """Leave a callback out from now on."""
+        self.callbacks = [
+            own for own in self.callbacks if not (type(own) is tuple and own[1] is callback)
+        ]
+        self.callbacks_ = [own for own in self.callbacks_ if own[1] is not callback]
 
     @property
     def progress(self) -> float:
@@ -91,13 +158,27 @@ class DistillationNet(NeuralNetClassifier):
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Forward, loss and gradients of a training batch."""
         self._set_training(True)
+        while True:
+            try:
+                loss, terms, outputs = self._gradients(batch)
+                break
+            except OutOfMemoryError as error:
+                split_batches(self, batch, error)
+        if self.max_grad_norm is not None:
+            clip_gradients(self, self.max_grad_norm)
+        self.guard.check(loss)
+        return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
+
+    def _gradients(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], StudentOutputs]:
+        if self.n_parts > 1:
+            return gradients_in_parts(self, batch)
         outputs = self.infer(batch[0])
         other = self.objective.view(batch[0])
         if other is not None:
             outputs = outputs._replace(view=self.module_.body(other))
         loss, terms = split_loss(self.objective.loss(outputs, batch.targets, self.progress))
         loss.backward()
-        return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
+        return loss, terms, outputs
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Loss of a held-out batch, by the objective as it is at the end of training.
@@ -106,13 +187,26 @@ class DistillationNet(NeuralNetClassifier):
         """
         self._set_training(False)
         with torch.no_grad():
-            outputs = self.infer(batch[0])
+            outputs = outputs_in_parts(self, batch[0])
             loss, terms = split_loss(self.objective.loss(outputs, batch.targets, 1.0))
         return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> tuple[Tensor, ...]:
         """Outputs of a batch as a plain tuple, which skorch's device moves can rebuild."""
         return tuple(super().evaluation_step(batch, training=training)[:2])
+
+    def _best_so_far(self) -> str:
+        """Take the best weights that a callback has kept, and say which those are."""
+        best = 0
+        for _, callback in self.callbacks_:
+            if isinstance(callback, BestWeights):
+                callback.restore(self)
+                best = callback.epoch_
+            elif isinstance(callback, EarlyStopping) and callback.load_best:
+                best = callback.best_epoch_  # it restores them itself when training ends
+        if best:
+            return f"the weights of epoch {best}, which has the lowest valid_loss"
+        return "the weights it had then"
 
 
 def class_probabilities(logits: Tensor, n_subclasses: tuple[int, ...]) -> Tensor:

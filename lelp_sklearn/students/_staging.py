@@ -29,24 +29,32 @@ def train_in_stages(
     objective: Stages,
     rows: TensorRows,
     callbacks: Callable[[int], list[Any]],
-) -> None:
-    """Train on each stage, with an optimizer of its own; ``callbacks`` makes those for epochs."""
+    first: int = 0,
+) -> str:
+    """Train on each stage, with an optimizer of its own; ``callbacks`` makes those for epochs.
+
+    A checkpoint may have it begin with a later one than the first. Returns what ``train_on`` does.
+    """
     epochs, lr = net.max_epochs, net.lr
+    interrupted = ""
     try:
-        for i, (name, _) in enumerate(objective.stages):
+        for i, (name, _) in list(enumerate(objective.stages))[first:]:
+            net.stage = i
             stage = objective.enter(i, net.module_.head)
             net.max_epochs, net.lr = stage.max_epochs or epochs, stage.lr or lr
             with _frozen(net, stage):
                 net.initialized_ = False  # a stage starts an optimizer of its own
                 net._initialize_optimizer()
                 net.initialized_ = True
-                net.callbacks = [*callbacks(net.max_epochs), ("stage", StageName(name))]
+                net.callbacks = [("stage", StageName(name)), *callbacks(net.max_epochs)]
                 net.initialize_callbacks()
                 net.epochs_before = len(net.history)
-                if not net.train_on(rows, net.max_epochs):
+                interrupted = net.train_on(rows, net.max_epochs)
+                if interrupted:
                     break
     finally:
-        net.max_epochs, net.lr, net.epochs_before = epochs, lr, 0
+        net.max_epochs, net.lr, net.epochs_before, net.stage = epochs, lr, 0, 0
+    return interrupted
 
 
 @contextmanager
