@@ -1,178 +1,40 @@
-"""Knowledge distillation for binary and few-class problems, scikit-learn style."""
+"""Knowledge distillation for binary and few-class problems, scikit-learn style.
 
+The public names are those that ``__init__.pyi`` imports: add new ones there, and only there. Each
+is imported when it is first used (PEP 562, SPEC 1), so that ``OnnxStudent`` needs no torch.
+"""
+
+import ast
 import logging
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-from lelp_sklearn.augmentation import (
-    Augmenter,
-    GANAugmenter,
-    Mixup,
-    Munge,
-    Resample,
-    Smote,
-    VAEAugmenter,
-    WordAugmenter,
-)
-from lelp_sklearn.distillation import DistilledClassifier
-from lelp_sklearn.fidelity import fidelity_report
-from lelp_sklearn.inputs import TableInputs, TokenInputs
-from lelp_sklearn.inspection import (
-    FidelityDisplay,
-    HistoryDisplay,
-    SplitterComparison,
-    SubclassDisplay,
-    compare_splitters,
-)
-from lelp_sklearn.networks import MLP, BagOfNgrams, Linear, StaticText, TabularMLP, TextCNN
-from lelp_sklearn.objectives import (
-    AMAD,
-    CKA,
-    CRD,
-    DIST,
-    DKD,
-    KD,
-    LELP,
-    PKT,
-    RKD,
-    SP,
-    VID,
-    CompRess,
-    CrossEntropy,
-    DiSK,
-    EmbeddingApproximation,
-    EmbeddingMatching,
-    HiddenLayers,
-    Objective,
-    RelationalAlignment,
-    SimKD,
-    Stage,
-    Stages,
-    SubclassDistillation,
-    SubclassSpread,
-    WeightedSum,
-)
-from lelp_sklearn.outputs import BodyOutputs, StudentOutputs, TeacherOutputs
-from lelp_sklearn.report import DistillationReport
-from lelp_sklearn.students import (
-    LELPStudentClassifier,
-    RetrievalAugmentedClassifier,
-    StudentClassifier,
-    SubclassTeacher,
-)
-from lelp_sklearn.subclasses import (
-    AutoencoderSplitter,
-    CCASplitter,
-    ClusterSplitter,
-    EnsembleSplitter,
-    GraphSplitter,
-    ICASplitter,
-    LELPProjector,
-    OracleSplitter,
-    RandomSplitter,
-    SubclassSplitter,
-    UniformSplitter,
-    propagate_labels,
-)
-from lelp_sklearn.teachers import (
-    CompositeTeacher,
-    SentenceTransformerTeacher,
-    SklearnTeacher,
-    SkorchTeacher,
-    TeacherCache,
-    TeacherEnsemble,
-    TorchTeacher,
-    TransformersTeacher,
-    as_teacher,
-    check_teacher,
-    teacher_outputs,
-    token_vectors,
-)
-from lelp_sklearn.transfer import select_rows
-
-__version__ = version("lelp-sklearn")
+_MODULES = {
+    imported.name: line.module
+    for line in ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    if isinstance(line, ast.ImportFrom) and line.module
+    for imported in line.names
+}
+__all__ = sorted(_MODULES)
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-__all__ = [
-    "AMAD",
-    "CKA",
-    "CRD",
-    "DIST",
-    "DKD",
-    "KD",
-    "LELP",
-    "MLP",
-    "PKT",
-    "RKD",
-    "SP",
-    "VID",
-    "Augmenter",
-    "AutoencoderSplitter",
-    "BagOfNgrams",
-    "BodyOutputs",
-    "CCASplitter",
-    "ClusterSplitter",
-    "CompRess",
-    "CompositeTeacher",
-    "CrossEntropy",
-    "DiSK",
-    "DistillationReport",
-    "DistilledClassifier",
-    "EmbeddingApproximation",
-    "EmbeddingMatching",
-    "EnsembleSplitter",
-    "FidelityDisplay",
-    "GANAugmenter",
-    "GraphSplitter",
-    "HiddenLayers",
-    "HistoryDisplay",
-    "ICASplitter",
-    "LELPProjector",
-    "LELPStudentClassifier",
-    "Linear",
-    "Mixup",
-    "Munge",
-    "Objective",
-    "OracleSplitter",
-    "RandomSplitter",
-    "RelationalAlignment",
-    "Resample",
-    "RetrievalAugmentedClassifier",
-    "SentenceTransformerTeacher",
-    "SimKD",
-    "SklearnTeacher",
-    "SkorchTeacher",
-    "Smote",
-    "SplitterComparison",
-    "Stage",
-    "Stages",
-    "StaticText",
-    "StudentClassifier",
-    "StudentOutputs",
-    "SubclassDisplay",
-    "SubclassDistillation",
-    "SubclassSplitter",
-    "SubclassSpread",
-    "SubclassTeacher",
-    "TableInputs",
-    "TabularMLP",
-    "TeacherCache",
-    "TeacherEnsemble",
-    "TeacherOutputs",
-    "TextCNN",
-    "TokenInputs",
-    "TorchTeacher",
-    "TransformersTeacher",
-    "UniformSplitter",
-    "VAEAugmenter",
-    "WeightedSum",
-    "WordAugmenter",
-    "as_teacher",
-    "check_teacher",
-    "compare_splitters",
-    "fidelity_report",
-    "propagate_labels",
-    "select_rows",
-    "teacher_outputs",
-    "token_vectors",
-]
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value = getattr(import_module(_MODULES[name]), name)
+    elif name == "__version__":
+        value = version("lelp-sklearn")
+    elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

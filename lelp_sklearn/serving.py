@@ -1,0 +1,219 @@
+"""A student served by onnxruntime: it and numpy are all that this module imports."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_CHUNK = 1024  # rows a run: text is dense inside, so that many rows at once would fill the memory
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.object_,
+}
+
+
+class OnnxStudent:
+    """A classifier in a file of :func:`to_onnx`, run by onnxruntime alone.
+
+    Neither torch nor scikit-learn is imported, here or by ``from lelp_sklearn import OnnxStudent``:
+    ``pip install onnxruntime numpy`` and ``pip install --no-deps lelp-sklearn`` are enough.
+
+    Parameters
+    ----------
+    path : path or bytes
+        The file, or what it holds.
+    n_threads : int, default=1
+        Threads of one call. More than 1 rarely helps small networks.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, in the order of the columns of probabilities.
+    n_features_in_ : int
+        Columns of the rows; 1 where they are texts.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where the model was exported with a data frame.
+    export_ : dict
+        What ``to_onnx`` measured: ``rows`` checked, ``max_difference`` of a probability and
+        ``label_agreement`` with the model that was exported, and whether it is ``quantized``.
+    session_ : onnxruntime.InferenceSession
+        What runs the model.
+
+    Raises
+    ------
+    ImportError
+        Without onnxruntime.
+    ValueError
+        If the model was not written by ``to_onnx``.
+
+    See Also
+    --------
+    to_onnx : Writes the file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lelp_sklearn import CrossEntropy, OnnxStudent, StudentClassifier, to_onnx
+    >>> X, y = np.float32([[-2], [-1], [1], [2]]), ["no", "no", "yes", "yes"]
+    >>> student = StudentClassifier(objective=CrossEntropy(), lr=0.1, random_state=0).fit(X, y)
+    >>> served = OnnxStudent(to_onnx(student, X).SerializeToString())
+    >>> served.predict(X)
+    array(['no', 'no', 'yes', 'yes'], dtype='<U3')
+    >>> bool(np.abs(served.predict_proba(X) - student.predict_proba(X)).max() < 1e-6)
+    True
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | bytes, *, n_threads: int = 1):
+        if n_threads < 1:
+            raise ValueError(f"n_threads={n_threads}: expected 1 or more.")
+        runtime = _onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        self.session_ = runtime.InferenceSession(
+            path if isinstance(path, bytes) else os.fspath(path),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        written = self.session_.get_modelmeta().custom_metadata_map.get("lelp_sklearn")
+        if written is None:
+            raise ValueError(
+                "the model has no metadata of lelp_sklearn: expected one that lelp_sklearn.to_onnx "
+                "wrote."
+            )
+        known = json.loads(written)
+        self.classes_: NDArray = np.array(known["classes"])
+        self.n_features_in_: int = known["n_features"]
+        if known["columns"] is not None:
+            self.feature_names_in_: NDArray = np.array(known["columns"], dtype=object)
+        self.export_: dict[str, Any] = known["export"]
+        inputs = self.session_.get_inputs()
+        self._names = [one.name for one in inputs]
+        self._dtypes = [_DTYPES[one.type] for one in inputs]
+        # The one input of a model that takes its rows as a matrix of numbers.
+        self._matrix = (
+            self._names[0] if len(inputs) == 1 and self._dtypes[0] is not np.object_ else None
+        )
+
+    def predict(self, X: Any) -> NDArray:
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), data frame, or sequence of str
+            Rows, of the kind that the model was exported with.
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows,)
+            Labels, of the type seen in fit.
+        """
+        _, labels = self._run(X, ["probabilities", "label"])
+        return labels.astype(self.classes_.dtype, copy=False)
+
+    def predict_proba(self, X: Any) -> NDArray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), data frame, or sequence of str
+            Rows, of the kind that the model was exported with. An array is converted to the
+            model's type, which takes a moment where it has another.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_rows, n_classes), float32
+            Columns in the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not the model's, or the probabilities come out as NaN, as they do
+            where numbers are missing.
+        """
+        return self._run(X, ["probabilities"])[0]
+
+    def _run(self, X: Any, outputs: list[str]) -> list[NDArray]:
+        """Outputs of all rows; the first are the probabilities."""
+        columns = self._columns(X)
+        n_rows = columns[0].shape[0]
+        if n_rows <= _CHUNK:
+            found = self._run_chunk(columns, outputs)
+        else:
+            starts = range(0, n_rows, _CHUNK)
+            parts = [self._run_chunk([c[i : i + _CHUNK] for c in columns], outputs) for i in starts]
+            found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        total = np.vdot(found[0], found[0])
+        if total != total:  # the cheapest look for a NaN: this is most of a call's own time
+            row = int(np.isnan(found[0]).any(axis=1).argmax())
+            raise ValueError(
+                f"the probabilities of row {row} are NaN, so a number in it is NaN or far too "
+                "large: impute, or leave such rows out."
+            )
+        return found
+
+    def _run_chunk(self, columns: list[Any], outputs: list[str]) -> list[NDArray]:
+        arrays = [c if type(c) is np.ndarray else c.toarray() for c in columns]
+        return self.session_.run(outputs, dict(zip(self._names, arrays, strict=True)))
+
+    def _columns(self, X: Any) -> list[Any]:
+        """The rows as the model's inputs take them, one array each."""
+        if self._matrix is not None and not hasattr(X, "columns"):
+            sparse = hasattr(X, "toarray")  # made dense chunk by chunk
+            dtype = self._dtypes[0]
+            rows = X.tocsr().astype(dtype) if sparse else np.ascontiguousarray(X, dtype)
+            if len(rows.shape) != 2 or rows.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"X has shape {rows.shape}; the model expects (n_rows, {self.n_features_in_})."
+                )
+            return [rows]
+        if not hasattr(self, "feature_names_in_"):
+            if self._matrix is not None:  # a frame for a model of an array
+                return self._columns(np.asarray(X))
+            return [_texts("X", X)]
+        if not hasattr(X, "columns"):
+            raise TypeError(
+                f"X is a {type(X).__name__}; the model was exported with a data frame of the "
+                f"columns {self.feature_names_in_.tolist()}."
+            )
+        missing = [name for name in self.feature_names_in_ if name not in X.columns]
+        if missing:
+            raise ValueError(f"X lacks the columns {missing}; its columns are {list(X.columns)}.")
+        arrays = [np.asarray(X[name]) for name in self.feature_names_in_]
+        if self._matrix is not None:
+            return [np.stack(arrays, axis=1).astype(self._dtypes[0], copy=False, order="C")]
+        return [
+            _texts(name, array) if dtype is np.object_ else array.astype(dtype).reshape(-1, 1)
+            for name, array, dtype in zip(self.feature_names_in_, arrays, self._dtypes, strict=True)
+        ]
+
+
+def _texts(name: str, values: Any) -> NDArray:
+    """A column of strings, as onnxruntime takes it."""
+    column = np.asarray(values, dtype=object)
+    strange = {type(value).__name__ for value in column.ravel() if not isinstance(value, str)}
+    if strange or isinstance(values, str):
+        raise TypeError(
+            f"{name} holds {', '.join(sorted(strange)) or 'one string'}; the model expects a "
+            "sequence of strings, none of them missing."
+        )
+    return column.reshape(-1, 1)
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            "OnnxStudent runs on onnxruntime: install it by `pip install onnxruntime`."
+        ) from error
+    return onnxruntime
