@@ -15,6 +15,7 @@ from lelp_sklearn.subclasses._base import (
     too_few_rows_message,
 )
 from lelp_sklearn.subclasses._moments import ClassMoments
+from lelp_sklearn.subclasses._null_space import restricted
 
 
 class ClassDirections(NamedTuple):
@@ -28,31 +29,32 @@ class ClassDirections(NamedTuple):
 
 def class_directions(
     covariance: NDArray,
-    outside: NDArray,
+    outside: NDArray | None,
     n_subclasses: int,
     kind: str,
     rng: np.random.Generator,
 ) -> ClassDirections:
     """Directions v'_{c,1..S} and scale r_c of a class with the given covariance (D, D).
 
-    They lie in the span of ``outside`` (D, D - r), orthonormal columns.
+    They lie in the span of ``outside`` (D, D - r), orthonormal columns; None is the whole space.
     """
     n_basis = n_basis_directions(n_subclasses, kind)
-    covariance = outside.T @ covariance @ outside
+    covariance = restricted(covariance, outside)
     if kind == "random":
         basis = _random_directions(len(covariance), n_basis, rng)
     else:
         basis = _principal_directions(covariance, n_basis)
     if kind == "varimax":
         # In the embeddings' own columns: what is simple in those of `outside` means nothing.
-        loadings = outside @ basis.T * np.sqrt(_variance(covariance, basis))
+        columns = basis.T if outside is None else outside @ basis.T
+        loadings = columns * np.sqrt(_variance(covariance, basis))
         rotation = varimax(loadings).T
     else:
         rotation = _mixing(n_subclasses, kind, rng)
     components = rotation @ basis
     total = np.trace(covariance)
     return ClassDirections(
-        components @ outside.T,
+        components if outside is None else components @ outside.T,
         float(np.sqrt(_variance(covariance, components).mean())) or 1.0,
         rotation,
         _variance(covariance, basis) / total if total > 0 else np.zeros(n_basis),

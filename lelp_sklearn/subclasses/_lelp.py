@@ -9,16 +9,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
-from lelp_sklearn._compat import Interval, StrOptions, fit_context
+from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
 from lelp_sklearn.subclasses._base import (
     FLOATS,
     SubclassSplitter,
     one_class_message,
     subclass_counts,
 )
+from lelp_sklearn.subclasses._blocks import block_softmax
+from lelp_sklearn.subclasses._cached_moments import cached_moments
 from lelp_sklearn.subclasses._counts import auto_counts
 from lelp_sklearn.subclasses._directions import class_directions, class_shortage
 from lelp_sklearn.subclasses._moments import ClassMoments
@@ -29,6 +37,15 @@ from lelp_sklearn.subclasses._null_space import (
     complement,
     logit_basis,
 )
+from lelp_sklearn.subclasses._tensors import (
+    is_tensor,
+    stand_in,
+    tensor_moments,
+    tensor_split,
+    to_numpy,
+)
+
+_CHUNK_ROWS = 4096  # split at a time, so that scores stay near the processor
 
 
 class LELPProjector(SubclassSplitter):
@@ -69,6 +86,10 @@ class LELPProjector(SubclassSplitter):
         where neither is; True makes that an error. Needs D >= S + C - 1.
     random_state : int, RandomState or None, default=None
         Seed of the rotations and of random directions.
+    memory : str or joblib.Memory, default=None
+        Folder where the moments of rows are kept by the rows' content, C D^2 numbers each. A search
+        over ``n_subclasses``, ``directions`` or ``subclass_temperature`` then takes the moments of
+        each fold once. joblib keeps pickles: name a folder that only you write to.
 
     Attributes
     ----------
@@ -136,6 +157,7 @@ class LELPProjector(SubclassSplitter):
         "directions": [StrOptions({"rotated", "pca", "signed_pca", "varimax", "random"})],
         "null_space": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state"],
+        "memory": [str, HasMethods(["cache"]), None],
     }
 
     def __init__(
@@ -146,12 +168,14 @@ class LELPProjector(SubclassSplitter):
         directions: str = "rotated",
         null_space: bool | str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        memory: Any = None,
     ):
         self.n_subclasses = n_subclasses
         self.subclass_temperature = subclass_temperature
         self.directions = directions
         self.null_space = null_space
         self.random_state = random_state
+        self.memory = memory
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -167,7 +191,8 @@ class LELPProjector(SubclassSplitter):
         Parameters
         ----------
         H : array-like of shape (n_rows, D)
-            Teacher embeddings, float32 or float64; never copied whole.
+            Teacher embeddings, float32 or float64; never copied whole. The products of a torch
+            tensor are taken on its device.
         y : array-like of shape (n_rows,)
             Labels, or the teacher's predictions where labels are unknown.
         teacher_proba : array-like of shape (n_rows, C), optional
@@ -180,9 +205,9 @@ class LELPProjector(SubclassSplitter):
         self
         """
         self._add_rows(H, y, teacher_proba, teacher_coef, first=True)
-        if problem := self._shortage():
-            raise ValueError(problem)
-        self._set_directions()
+        self._find_directions()
+        if self._problem:
+            raise ValueError(self._problem)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -210,8 +235,7 @@ class LELPProjector(SubclassSplitter):
         """
         first = not hasattr(self, "moments_")
         self._add_rows(H, y, teacher_proba, teacher_coef, first=first)
-        if not self._shortage():
-            self._set_directions()
+        self._find_directions()
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -230,8 +254,7 @@ class LELPProjector(SubclassSplitter):
         check_is_fitted(self, "moments_")
         check_is_fitted(other, "moments_")
         self.moments_ = self.moments_.merged(other.moments_)
-        if not self._shortage():
-            self._set_directions()
+        self._find_directions()
         return self
 
     def _add_rows(
@@ -243,22 +266,46 @@ class LELPProjector(SubclassSplitter):
         *,
         first: bool,
     ) -> None:
-        rows, labels = self._check_fit(H, y, reset=first)
+        # NaN and infinity show in the moments: a check of its own would read all rows once more.
+        tensor = is_tensor(H)
+        rows, labels = validate_data(
+            self,
+            stand_in(H) if tensor else H,
+            to_numpy(y),
+            dtype=FLOATS,
+            ensure_all_finite=False,
+            reset=first,
+        )
+        check_classification_targets(labels)
         proba = None
         if teacher_proba is not None:
-            proba = check_array(teacher_proba, dtype=FLOATS, input_name="teacher_proba")
+            proba = check_array(to_numpy(teacher_proba), dtype=FLOATS, input_name="teacher_proba")
             check_consistent_length(rows, proba)
         if first:
-            self._teacher_coef = check_coef(teacher_coef, self.n_features_in_)
+            self._teacher_coef = check_coef(to_numpy(teacher_coef), self.n_features_in_)
             self._seed = check_random_state(self.random_state).randint(2**31 - 1)
-        added = ClassMoments.of(rows, labels, proba)
+        if tensor:
+            added = tensor_moments(H, labels, proba)
+        else:
+            added = cached_moments(self.memory, rows, labels, proba)
+        if not added.finite:
+            assert_all_finite(to_numpy(H), estimator_name=type(self).__name__, input_name="X")
+            raise ValueError(
+                "the squares of the embeddings overflow their dtype: scale them, or pass float64."
+            )
         self.moments_ = added if first else self.moments_.merged(added)
 
-    def _logit_directions(self) -> NDArray | None:
-        """Basis V (D, r) of what the logits say, None where it stays or is not known."""
-        return logit_basis(self.moments_, self._teacher_coef) if self.null_space else None
+    def _find_directions(self) -> None:
+        """Find them, or keep what they lack; call it from a public method, for the warning."""
+        V = logit_basis(self.moments_, self._teacher_coef) if self.null_space else None
+        self._problem = self._shortage(V)
+        if self._problem:
+            return
+        if V is None and self.null_space == "auto":
+            warnings.warn(NULL_SPACE_SKIPPED, UserWarning, stacklevel=4)
+        self._set_directions(None if V is None else complement(V))
 
-    def _shortage(self) -> str | None:
+    def _shortage(self, V: NDArray | None) -> str | None:
         """What keeps the directions from being found, in a sentence."""
         moments = self.moments_
         if len(moments.classes) < 2:
@@ -266,7 +313,6 @@ class LELPProjector(SubclassSplitter):
         known = self._teacher_coef is not None or moments.n_proba is not None
         if self.null_space is True and not known:
             return NULL_SPACE_UNKNOWN
-        V = self._logit_directions()
         n_left = self.n_features_in_ - (0 if V is None else V.shape[1])
         if not n_left:
             return (
@@ -283,13 +329,9 @@ class LELPProjector(SubclassSplitter):
         )
         return next((problem for problem in problems if problem), None)
 
-    def _set_directions(self) -> None:
+    def _set_directions(self, outside: NDArray | None) -> None:
         """Sections 3.1 and 3.2 of the paper, from the moments alone."""
         moments = self.moments_
-        V = self._logit_directions()
-        if V is None and self.null_space == "auto":
-            warnings.warn(NULL_SPACE_SKIPPED, UserWarning, stacklevel=4)
-        outside = np.eye(self.n_features_in_) if V is None else complement(V)
         self.classes_ = moments.classes
         self.n_subclasses_ = (
             auto_counts(moments, outside, self.directions)
@@ -312,14 +354,55 @@ class LELPProjector(SubclassSplitter):
         self.rotation_ = [d.rotation for d in found]
         self.explained_variance_ratio_ = [d.explained_variance_ratio for d in found]
 
+    def transform(self, H: ArrayLike) -> NDArray:
+        """Split every class for every row.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_rows, D)
+            Teacher embeddings.
+
+        Returns
+        -------
+        split : ndarray of shape (n_rows, sum of S_c)
+            ``P(subclass | class, row)``: the columns of each class sum to 1. A tensor on the same
+            device where ``H`` is a torch tensor.
+        """
+        if is_tensor(H):
+            self._check_embeddings(stand_in(H))
+            split = tensor_split(H, *self._weight_and_offset(np.float64), self.n_subclasses_)
+            if split[:, 0].isnan().any():
+                assert_all_finite(to_numpy(H), estimator_name=type(self).__name__, input_name="X")
+            return split
+        rows = self._check_embeddings(H)
+        weight, offset = self._weight_and_offset(rows.dtype)
+        split = np.empty((len(rows), len(weight)), rows.dtype)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                some = slice(start, start + _CHUNK_ROWS)
+                scores = rows[some] @ weight.T
+                block_softmax(scores, self.n_subclasses_, offset=offset, out=split[some])
+        # NaN or infinity in a row makes all of its columns NaN, and one column is read faster
+        # than the embeddings.
+        if np.isnan(split[:, 0]).any():
+            assert_all_finite(rows, estimator_name=type(self).__name__, input_name="X")
+        return split
+
     def _check_embeddings(self, H: ArrayLike) -> NDArray:
-        if hasattr(self, "moments_") and (problem := self._shortage()):
-            raise ValueError(problem)
-        return super()._check_embeddings(H)
+        if getattr(self, "_problem", None):
+            raise ValueError(self._problem)
+        check_is_fitted(self)
+        return validate_data(self, H, dtype=FLOATS, ensure_all_finite=False, reset=False)
 
     def _scores(self, H: NDArray) -> NDArray:
         """z_{c,s}(x) / beta."""
+        assert_all_finite(H, estimator_name=type(self).__name__, input_name="X")
+        weight, offset = self._weight_and_offset(H.dtype)
+        return H @ weight.T - offset
+
+    def _weight_and_offset(self, dtype: Any) -> tuple[NDArray, NDArray]:
+        """What makes z_{c,s}(x) / beta of embeddings: one product, and a number a column."""
         sharpness = 1 / (self.scale_ * self.subclass_temperature)
         weight = self.components_ * np.repeat(sharpness, self.n_subclasses_)[:, None]
         offset = (weight * np.repeat(self.means_, self.n_subclasses_, axis=0)).sum(axis=1)
-        return H @ weight.T.astype(H.dtype) - offset.astype(H.dtype)
+        return weight.astype(dtype), offset.astype(dtype)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import get_blas_funcs
 
-# Rows are read in blocks of this many numbers: 32 MB in float32, whatever the width.
-_BLOCK_SIZE = 2**23
+# Rows are sorted by class within blocks of so many numbers, 256 MB in float32. They are not copied,
+# but a file's pages should still be there when the last class comes to them.
+_BLOCK_SIZE = 2**26
+# So many numbers are copied and multiplied at a time: 512 kB in float32 stay near the processor.
+_CHUNK_SIZE = 2**17
+# float32 products are summed in float32 over so many rows at most, and then in float64.
+_ROWS_IN_SINGLE = 2**15
 # Log-probabilities of exact zeros stop here, at float32's smallest normal number.
 _SMALLEST_PROBA = float(np.finfo(np.float32).tiny)
 
@@ -40,13 +46,20 @@ class ClassMoments:
 
     @classmethod
     def of(cls, H: NDArray, y: NDArray, proba: NDArray | None = None) -> ClassMoments:
-        """Moments of rows ``H`` (n, D) with labels ``y``: float32 blocks, float64 sums."""
-        classes, codes = np.unique(y, return_inverse=True)
+        """Moments of rows ``H`` (n, D) with labels ``y``, read once and never copied whole.
+
+        NaN or infinity anywhere makes the moments of its class NaN or infinite: see ``finite``.
+        """
+        classes = np.unique(y)
+        codes = np.searchsorted(classes, y)
         moments = cls(classes, H.shape[1], None if proba is None else proba.shape[1])
         step = max(1, _BLOCK_SIZE // H.shape[1])
-        for start in range(0, len(H), step):
-            rows = slice(start, start + step)
-            moments._add_block(H[rows], codes[rows], None if proba is None else proba[rows])
+        with np.errstate(invalid="ignore", over="ignore"):
+            for start in range(0, len(H), step):
+                rows = slice(start, start + step)
+                if proba is not None:
+                    moments._add_logits(*_logit_moments(H[rows], proba[rows]))
+                moments._add_block(H[rows], codes[rows])
         return moments
 
     def merged(self, other: ClassMoments) -> ClassMoments:
@@ -85,17 +98,19 @@ class ClassMoments:
         between = self.mean - self.total_mean
         return self.scatter.sum(axis=0) + (between.T * self.count) @ between
 
-    def _add_block(self, H: NDArray, codes: NDArray, proba: NDArray | None) -> None:
-        if proba is not None:
-            logits = centred_log_proba(proba)
-            mean = logits.mean(axis=0)
-            cross = H.T @ (logits - mean)
-            self._add_logits(len(H), H.mean(axis=0, dtype=np.float64), mean, cross)
-        for c in np.unique(codes):
-            rows = H[codes == c]
-            mean = rows.mean(axis=0, dtype=np.float64)
-            rows -= mean.astype(H.dtype)  # centred first, so that float32 products lose nothing
-            self._add_class(c, len(rows), mean, rows.T @ rows)
+    @property
+    def finite(self) -> bool:
+        """Whether all moments are, and so all rows that went into them."""
+        return bool(np.isfinite(self.mean).all() and np.isfinite(self.scatter).all())
+
+    def _add_block(self, H: NDArray, codes: NDArray) -> None:
+        small = codes.astype(np.min_scalar_type(len(self.classes)))
+        order = np.argsort(small, kind="stable")  # a radix sort of few bits
+        ends = np.cumsum(np.bincount(codes, minlength=len(self.classes)))
+        for c, of_class in enumerate(np.split(order, ends[:-1])):
+            for start in range(0, len(of_class), _ROWS_IN_SINGLE):
+                rows = of_class[start : start + _ROWS_IN_SINGLE]
+                self._add_class(c, len(rows), *_mean_and_scatter(H, rows))
 
     def _add_class(self, c: int, count: int, mean: NDArray, scatter: NDArray) -> None:
         """Pairwise update of Chan, Golub and LeVeque (1979)."""
@@ -115,6 +130,50 @@ class ClassMoments:
         step = logit_mean - self.logit_mean
         self.cross += cross + np.outer(mean - self.total_mean, step) * (before * count / both)
         self.logit_mean += step * (count / both)
+
+
+def _mean_and_scatter(H: NDArray, rows: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean (D,) and scatter (D, D) of some rows, products in their own precision.
+
+    Rows are shifted to about zero first, so that float32 products lose nothing. Only a symmetric
+    product's upper half is computed, and summed in place: at 682 rows of 384 a fifth faster than
+    ``Z.T @ Z``, which numpy mirrors and returns anew for every chunk.
+    """
+    n_features = H.shape[1]
+    syrk = get_blas_funcs("syrk", dtype=H.dtype)
+    products = np.zeros((n_features, n_features), H.dtype, order="F")
+    total = np.zeros(n_features)
+    step = max(64, _CHUNK_SIZE // n_features)
+    chunk = np.empty((min(step, len(rows)), n_features), H.dtype)
+    ones = np.ones(len(chunk), H.dtype)
+    shift = H[rows[:step]].mean(axis=0, dtype=np.float64).astype(H.dtype)
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        Z = chunk[: len(some)]
+        np.take(H, some, axis=0, out=Z, mode="clip")  # "raise" would copy through a buffer
+        Z -= shift
+        total += ones[: len(some)] @ Z
+        products = syrk(1.0, Z.T, beta=1.0, c=products, overwrite_c=True)
+    upper = np.triu(products).astype(np.float64)
+    scatter = upper + np.triu(upper, 1).T
+    scatter -= np.outer(total, total / len(rows))
+    return shift + total / len(rows), scatter
+
+
+def _logit_moments(H: NDArray, proba: NDArray) -> tuple[int, NDArray, NDArray, NDArray]:
+    """Count, mean embedding, mean logits and their cross moment, in float64."""
+    shift = H[: max(1, _CHUNK_SIZE // H.shape[1])].mean(axis=0, dtype=np.float64)
+    total, logit_total = np.zeros(H.shape[1]), np.zeros(proba.shape[1])
+    cross = np.zeros((H.shape[1], proba.shape[1]))
+    step = max(1, _CHUNK_SIZE // H.shape[1])
+    for start in range(0, len(H), step):
+        Z = H[start : start + step] - shift
+        logits = centred_log_proba(proba[start : start + step])
+        total += Z.sum(axis=0)
+        logit_total += logits.sum(axis=0)
+        cross += Z.T @ logits
+    cross -= np.outer(total, logit_total / len(H))
+    return len(H), shift + total / len(H), logit_total / len(H), cross
 
 
 def centred_log_proba(proba: NDArray) -> NDArray:

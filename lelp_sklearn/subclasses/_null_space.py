@@ -59,6 +59,11 @@ def complement(V: NDArray) -> NDArray:
     return np.linalg.qr(V, mode="complete")[0][:, V.shape[1] :]
 
 
+def restricted(scatter: NDArray, outside: NDArray | None) -> NDArray:
+    """A scatter matrix in the coordinates of ``outside`` (D, D - r); None is the whole space."""
+    return scatter if outside is None else outside.T @ scatter @ outside
+
+
 def recovered_coef(moments: ClassMoments) -> NDArray:
     """Output weights (C, D), row-centred, by least squares from log-probabilities on embeddings.
 

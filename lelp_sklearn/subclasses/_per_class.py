@@ -164,7 +164,7 @@ def _auto_count(Z: NDArray, spread: bool) -> int:
     if not spread:
         return 1
     moments = ClassMoments.of(Z, np.zeros(len(Z)))
-    return int(auto_counts(moments, np.eye(Z.shape[1]), "pca")[0])
+    return int(auto_counts(moments, None, "pca")[0])
 
 
 def seeded_clone(estimator: BaseEstimator, seed: int) -> Any:

@@ -25,9 +25,10 @@ from lelp_sklearn.teachers._hooks import (
     moved,
 )
 from lelp_sklearn.teachers._labels import OutputColumns
+from lelp_sklearn.teachers._sharing import SharesWeights
 
 
-class TorchTeacher(ClassifierMixin, BaseEstimator):
+class TorchTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
     """A trained torch module as a teacher.
 
     It is asked in evaluation mode without gradients, batch by batch; its modes, its device and

@@ -23,7 +23,9 @@ SPLITTERS = {
     "varimax": lelp.LELPProjector(directions="varimax", null_space=False, random_state=0),
     "ica": lelp.ICASplitter(null_space=False, random_state=0),
     "graph": lelp.GraphSplitter(null_space=False, random_state=0),
-    "autoencoder": lelp.AutoencoderSplitter(null_space=False, random_state=0),
+    "autoencoder": lelp.AutoencoderSplitter(
+        null_space=False, random_state=0, pretrain_epochs=5, max_epochs=2
+    ),
     "clusters": lelp.ClusterSplitter(null_space=False, random_state=0),
     "cca": OwnInputs(null_space=False, random_state=0),
     "ensemble": lelp.EnsembleSplitter(

@@ -15,10 +15,11 @@ sentence_transformers = pytest.importorskip("sentence_transformers", reason="an 
 
 WORDS = ["fine", "dull", "film", "joy", "bore", "what", "a", "an", "old", "new"]
 RNG = np.random.default_rng(0)
+N = 40
 # The class is whether "fine" is there; the words around it are noise, of any number.
-NOISE = [" ".join(RNG.choice(WORDS[1:], size=n)) for n in RNG.integers(1, 9, size=60)]
+NOISE = [" ".join(RNG.choice(WORDS[1:], size=n)) for n in RNG.integers(1, 9, size=N)]
 TEXTS = [f"{noise} fine" if i % 2 else noise for i, noise in enumerate(NOISE)]
-LABELS = np.array(["bad", "good"])[np.arange(60) % 2]
+LABELS = np.array(["bad", "good"])[np.arange(N) % 2]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def folder(tmp_path_factory):
     config = BertConfig(
         vocab_size=len(vocab),
         hidden_size=16,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
     )
@@ -48,14 +49,23 @@ def encoder(folder):
 
 def teacher(encoder, **params):
     return SentenceTransformerTeacher(
-        encoder, **{"fine_tune_epochs": 4, "fine_tune_lr": 5e-3, "random_state": 0, **params}
+        encoder, **{"fine_tune_epochs": 2, "fine_tune_lr": 5e-3, "random_state": 0, **params}
     )
 
 
-def test_training_helps_and_the_users_encoder_stays(encoder):
+@pytest.fixture(scope="module")
+def frozen(encoder):
+    return teacher(encoder, fine_tune_epochs=0).fit(TEXTS, LABELS)
+
+
+@pytest.fixture(scope="module")
+def tuned(encoder):
+    return teacher(encoder).fit(TEXTS, LABELS)
+
+
+def test_training_helps_and_the_users_encoder_stays(encoder, frozen):
     encoder.train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    frozen = teacher(encoder, fine_tune_epochs=0).fit(TEXTS, LABELS)
     state = torch.random.get_rng_state()
     tuned = teacher(encoder, fine_tune_epochs=10).fit(TEXTS, LABELS)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -66,18 +76,16 @@ def test_training_helps_and_the_users_encoder_stays(encoder):
     assert tuned.score(TEXTS, LABELS) > frozen.score(TEXTS, LABELS) + 0.02
 
 
-def test_repeatable_by_its_seed(encoder):
-    one, same, other = (teacher(encoder, random_state=s).fit(TEXTS, LABELS) for s in (0, 0, 1))
-    np.testing.assert_array_equal(one.transform(TEXTS), same.transform(TEXTS))
-    assert not np.array_equal(one.transform(TEXTS), other.transform(TEXTS))
-    again = one.transform(TEXTS)
-    np.testing.assert_array_equal(one.fit(TEXTS, LABELS).transform(TEXTS), again)  # starts anew
+def test_repeatable_by_its_seed(encoder, tuned):
+    same, other = (teacher(encoder, random_state=s).fit(TEXTS, LABELS) for s in (0, 1))
+    H = tuned.transform(TEXTS)
+    np.testing.assert_array_equal(same.transform(TEXTS), H)
+    assert not np.array_equal(other.transform(TEXTS), H)
+    np.testing.assert_array_equal(same.fit(TEXTS, LABELS).transform(TEXTS), H)  # starts anew
 
 
-def test_another_teacher_than_the_frozen_one(encoder):
-    tuned = teacher(encoder).fit(TEXTS, LABELS)
-    frozen = teacher(encoder, fine_tune_epochs=0).fit(TEXTS, LABELS)
-    longer = teacher(encoder, fine_tune_epochs=5).fit(TEXTS, LABELS)
+def test_another_teacher_than_the_frozen_one(encoder, frozen, tuned):
+    longer = teacher(encoder, fine_tune_epochs=4).fit(TEXTS, LABELS)
     same = teacher(encoder).fit(TEXTS, LABELS)
     assert fingerprint(tuned) == fingerprint(same)
     assert len({fingerprint(t) for t in (tuned, frozen, longer)}) == 3
@@ -89,24 +97,23 @@ def test_another_teacher_than_the_frozen_one(encoder):
 
 
 def test_clones_share_the_original(encoder):
-    tuned = teacher(encoder, random_state=np.random.RandomState(0)).fit(TEXTS, LABELS)
-    copy = clone(tuned)
+    tuned = teacher(encoder, random_state=np.random.RandomState(0), fine_tune_epochs=1)
+    copy = clone(tuned.fit(TEXTS, LABELS))
     assert copy.encoder is encoder
     assert not hasattr(copy, "encoder_")
     assert copy.random_state is not tuned.random_state
 
 
-def test_learning_rate_and_weights(encoder):
+def test_learning_rate(encoder, frozen):
     slow = teacher(encoder, fine_tune_lr=1e-9).fit(TEXTS, LABELS)
-    frozen = teacher(encoder, fine_tune_epochs=0).fit(TEXTS, LABELS)
     np.testing.assert_allclose(slow.transform(TEXTS), frozen.transform(TEXTS), atol=1e-5)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_weights_of_rows(encoder, weight):
-    probe = teacher(encoder, fine_tune_epochs=0).fit(TEXTS, LABELS).head_
+def test_weights_of_rows(encoder, frozen, weight):
+    probe = frozen.head_
     options = {"epochs": 1, "lr": 1e-3, "dtype": None, "seed": 0, "verbose": 0}
-    copy = fine_tuning.fine_tune(encoder, TEXTS, probe, LABELS, np.full(60, weight), **options)
+    copy = fine_tuning.fine_tune(encoder, TEXTS, probe, LABELS, np.full(N, weight), **options)
     stayed = np.allclose(copy.encode(TEXTS), encoder.eval().encode(TEXTS), atol=1e-3)
     assert stayed == (weight == 0)
 
@@ -130,21 +137,23 @@ def test_stops_early_and_the_best_weights_return(encoder, monkeypatch):
 
 
 def test_three_classes_and_numbers_as_labels(encoder):
-    y = np.arange(60) % 3
-    assert teacher(encoder).fit(TEXTS, y).predict_proba(TEXTS).shape == (60, 3)
+    y = np.arange(N) % 3
+    assert teacher(encoder).fit(TEXTS, y).predict_proba(TEXTS).shape == (N, 3)
 
 
 def test_bf16_counts_in_training_too(encoder):
-    tuned = [teacher(encoder, bf16=bf16).fit(TEXTS, LABELS) for bf16 in (False, True)]
+    tuned = [
+        teacher(encoder, bf16=bf16, fine_tune_epochs=1).fit(TEXTS, LABELS) for bf16 in (False, True)
+    ]
     weights = [next(t.encoder_.parameters()) for t in tuned]
     assert weights[1].dtype == torch.float32
     assert weights[1].isfinite().all()
     assert not torch.equal(*weights)
 
 
-def test_padding_beyond_a_batch_is_cut(encoder):
+def test_padding_beyond_a_batch_is_cut(encoder, frozen):
     tokens, constants = fine_tuning._tokens(encoder, ["fine", "a new film what a joy"])
-    probe = teacher(encoder, fine_tune_epochs=1).fit(TEXTS, LABELS).head_
+    probe = frozen.head_
     module = fine_tuning._Classifier(encoder, constants, probe, None).eval()
     seen = []
     handle = encoder.register_forward_pre_hook(
@@ -177,10 +186,10 @@ def test_out_of_fold_teachers_are_fine_tuned_each(encoder):
     model = DistilledClassifier(teacher(encoder, fine_tune_epochs=1), student, cv=2)
     model.fit(TEXTS, LABELS)
     assert model.teacher_.encoder_ is not encoder
-    assert model.predict(TEXTS).shape == (60,)
+    assert model.predict(TEXTS).shape == (N,)
 
 
-def test_token_vectors_of_every_kind_of_teacher(encoder, folder):
+def test_token_vectors_of_every_kind_of_teacher(encoder, folder, tuned):
     vectors = token_vectors(encoder, dim=4)
     assert isinstance(vectors, TokenVectors)
     assert vectors.table.shape == (15, 4)
@@ -190,7 +199,6 @@ def test_token_vectors_of_every_kind_of_teacher(encoder, folder):
     model, tokenizer = encoder[0].auto_model, encoder.tokenizer
     table = token_vectors(TransformersTeacher(model, tokenizer), dim=4).table
     np.testing.assert_array_equal(table, vectors.table)
-    tuned = teacher(encoder).fit(TEXTS, LABELS)
     assert not np.allclose(token_vectors(tuned, dim=4).table, vectors.table, atol=1e-2)
 
 

@@ -104,6 +104,49 @@ def test_bf16_is_close(encoder):
     np.testing.assert_allclose(cosine, 1, atol=1e-3)
 
 
+class Recorder(torch.nn.Module):
+    """An encoder that notes its batches; what it gives says in which precision it was asked."""
+
+    device = "cpu"
+
+    def __init__(self, bf16_error=0.0):
+        super().__init__()
+        self.batches, self.bf16_error = [], bf16_error
+
+    def tokenizer(self, texts, truncation):
+        return {"input_ids": [text.split() for text in texts]}
+
+    def encode(self, texts, **_):
+        self.batches.append(texts)
+        wrong = self.bf16_error if torch.is_autocast_enabled("cpu") else 0.0
+        return np.array([[len(text), 1 + wrong * len(text)] for text in texts], np.float32)
+
+
+def test_texts_are_encoded_once_beside_others_of_their_length():
+    encoder = Recorder()
+    texts = ["a b c", "incomprehensibilities", "a b", "a b c", "d e f", "a b", "a b c d"]
+    H = SentenceTransformerTeacher(encoder, batch_size=2, bf16=False).transform(texts)
+    assert encoder.batches == [["a b c d", "a b c"], ["d e f", "a b"], ["incomprehensibilities"]]
+    np.testing.assert_array_equal(H[:, 0], [len(text) for text in texts])
+    assert H.dtype == np.float32
+
+
+@pytest.mark.parametrize(("error", "close"), [(1e-4, True), (1.0, False)])
+def test_auto_is_bf16_where_embeddings_stay_what_they_are(monkeypatch, caplog, error, close):
+    encoder = Recorder(error)
+    teacher = SentenceTransformerTeacher(encoder)
+    exact = SentenceTransformerTeacher(encoder, bf16=False).transform(TEXTS)
+    np.testing.assert_array_equal(teacher.transform(TEXTS), exact)  # no bf16, no probe
+    assert len(encoder.batches) == 2
+    monkeypatch.setattr("lelp_sklearn.teachers._encoding.has_bf16", lambda device: True)
+    with caplog.at_level("INFO", "lelp_sklearn"):
+        H, again = teacher.transform(TEXTS), teacher.transform(TEXTS)
+    assert len(encoder.batches) == 6  # a probe in both precisions, once
+    np.testing.assert_array_equal(H, again)
+    assert np.array_equal(H, exact) != close
+    assert ("encoding in float32" in caplog.text) != close
+
+
 def test_clones_share_the_encoder_and_fitted_heads_answer(encoder):
     teacher = SentenceTransformerTeacher(encoder, MLPClassifier([4], max_iter=5), bf16=False)
     copy = clone(teacher)

