@@ -16,6 +16,7 @@ from lelp_sklearn import (
     metrics,
     networks,
     objectives,
+    persistence,
     students,
     subclasses,
     teachers,
@@ -32,6 +33,7 @@ MODULES = [
     metrics,
     networks,
     objectives,
+    persistence,
     students,
     subclasses,
     teachers,
@@ -62,11 +64,24 @@ def test_scikit_learn_checks_every_public_estimator():
     assert public - {lelp_sklearn.SubclassSplitter} - not_checked == {type(e) for e in ESTIMATORS}
 
 
-def test_heavy_optional_packages_are_imported_only_when_used():
+def test_heavy_modules_are_imported_only_when_used():
     code = (
         "import sys, lelp_sklearn;"
         "print([m for m in ('matplotlib', 'sentence_transformers', 'tokenizers', 'dask', 'onnx',"
-        " 'skrub') if m in sys.modules])"
+        " 'skrub', 'lelp_sklearn.subclasses._dec') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_names_are_imported_when_they_are_first_used():
+    code = (
+        "import sys, lelp_sklearn;"
+        "assert 'torch' not in sys.modules;"
+        "assert set(lelp_sklearn.__all__) < set(dir(lelp_sklearn));"
+        "from lelp_sklearn import *;"
+        "assert KD is lelp_sklearn.objectives.KD;"
+        "print(lelp_sklearn.__version__, hasattr(lelp_sklearn, 'nothing'))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == f"{lelp_sklearn.__version__} False"
