@@ -59,6 +59,7 @@ class BaseStudentClassifier(
         "callbacks": [list, None],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "on_oom": [StrOptions({"raise", "halve"})],
+        "bf16": ["boolean"],
         "deterministic": ["boolean"],
         "class_weight": [Mapping, StrOptions({"balanced"}), None],
         "warm_start": ["boolean"],
@@ -69,6 +70,7 @@ class BaseStudentClassifier(
     # Of students whose __init__ does not take them.
     max_grad_norm: float | None = None
     on_oom: str = "raise"
+    bf16: bool = False
     deterministic: bool = False
 
     # Row-aligned arrays reach a student through searches and pipelines without a set_fit_request.
@@ -277,7 +279,7 @@ class BaseStudentClassifier(
                 net = make_net(self, objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
             objective, net = self.objective_, self.net_
-            net.max_grad_norm, net.on_oom = self.max_grad_norm, self.on_oom
+            net.max_grad_norm, net.on_oom, net.bf16 = self.max_grad_norm, self.on_oom, self.bf16
             labeled = rows.labeled
             if not objective.needs:
                 rows = rows.take(labeled)

@@ -52,6 +52,7 @@ def make_net(
         objective=objective,
         max_grad_norm=student.max_grad_norm,
         on_oom=student.on_oom,
+        bf16=student.bf16,
         module__body=Linear if student.module is None else student.module,
         module__body_params=body_params,
         module__known=known,

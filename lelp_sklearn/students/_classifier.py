@@ -58,6 +58,10 @@ class StudentClassifier(BaseStudentClassifier):
         What to do when a GPU has no memory for a batch: "halve" takes batches in 2, 4, 8, … parts
         from there on, with the gradients of the whole batch for every objective. Batch
         normalisation sees the parts.
+    bf16 : bool, default=False
+        Whether the network multiplies in bfloat16 in training, by torch's autocast; weights and
+        losses stay float32, and predictions are made in it. Faster for wide layers where the
+        device has such a unit, slower elsewhere.
     deterministic : bool, default=False
         Whether torch may only use algorithms whose result does not vary, inside fit. It matters on
         a GPU, which is slower then and needs ``CUBLAS_WORKSPACE_CONFIG=:4096:8`` in the
@@ -140,6 +144,7 @@ class StudentClassifier(BaseStudentClassifier):
         callbacks: list[Any] | None = None,
         max_grad_norm: float | None = None,
         on_oom: str = "raise",
+        bf16: bool = False,
         deterministic: bool = False,
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
@@ -162,6 +167,7 @@ class StudentClassifier(BaseStudentClassifier):
         self.callbacks = callbacks
         self.max_grad_norm = max_grad_norm
         self.on_oom = on_oom
+        self.bf16 = bf16
         self.deterministic = deterministic
         self.class_weight = class_weight
         self.warm_start = warm_start

@@ -42,6 +42,7 @@ class EpochLoop:
         if not all(_reads_no_records(listener) for listener in listeners):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)  # type: ignore[misc]
             return
+        self.module_.train(training)  # all of it, whatever mode its parts were in
         total: Any = 0.0
         n_rows = n_batches = 0
         for batch in iterator:
@@ -66,8 +67,10 @@ class EpochLoop:
             for group in self.optimizer_.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
-            step.update(self.train_step_single(batch))  # type: ignore[attr-defined]
-            return step["loss"]
+            taken = self.train_step_single(batch)  # type: ignore[attr-defined]
+            if not step:  # an optimizer may ask again, after a move
+                step.update(taken)
+            return taken["loss"]
 
         self.optimizer_.step(closure)
         return step

@@ -77,10 +77,10 @@ def gradients_in_parts(net: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor
         with torch.no_grad():
             found.append(_outputs(net, *part))
     outputs = _joined(found)
-    leaves = _map(lambda tensor: tensor.detach().requires_grad_(), outputs)
+    leaves = map_floats(lambda tensor: tensor.detach().requires_grad_(), outputs)
     loss, terms = split_loss(net.objective.loss(leaves, batch.targets, net.progress))
     loss.backward()
-    gradients = _tensors(_map(lambda tensor: tensor.grad, leaves))
+    gradients = _tensors(map_floats(lambda tensor: tensor.grad, leaves))
     after = _random_state(device)
     with torch.no_grad():
         for buffer, before in zip(net.module_.body.buffers(), buffers, strict=True):
@@ -141,7 +141,7 @@ def _cat(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(tensors))
 
 
-def _map(function: Any, outputs: StudentOutputs) -> StudentOutputs:
+def map_floats(function: Any, outputs: StudentOutputs) -> StudentOutputs:
     """A function on every tensor of numbers."""
 
     def of(value: Any) -> Any:

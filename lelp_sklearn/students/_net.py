@@ -21,6 +21,7 @@ from lelp_sklearn.students._faults import NonFiniteError, StepGuard, clip_gradie
 from lelp_sklearn.students._memory import (
     OutOfMemoryError,
     gradients_in_parts,
+    map_floats,
     outputs_in_parts,
     split_batches,
 )
@@ -41,6 +42,8 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         Gradients are scaled down to this norm.
     on_oom : {"raise", "halve"}, default="raise"
         What to do about a batch that the device has no memory for.
+    bf16 : bool, default=False
+        Whether training multiplies in bfloat16.
     **kwargs
         skorch's own.
     """
@@ -55,6 +58,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         objective: Objective,
         max_grad_norm: float | None = None,
         on_oom: str = "raise",
+        bf16: bool = False,
         **kwargs: Any,
     ):
         super().__init__(
@@ -70,6 +74,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         self.objective = objective
         self.max_grad_norm = max_grad_norm
         self.on_oom = on_oom
+        self.bf16 = bf16
         self.epochs_before = 0  # those of earlier stages
         self.started_at = 0  # epochs of earlier trainings
         self.stage = 0
@@ -153,7 +158,11 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
 
     def infer(self, x: Any, **fit_params: Any) -> StudentOutputs:
         """Outputs of rows of any kind, which lie on the module's device already."""
-        return self.module_(x)
+        if not (self.bf16 and self.module_.training):
+            return self.module_(x)
+        with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
+            outputs = self.module_(x)
+        return map_floats(Tensor.float, outputs)
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Forward, loss and gradients of a training batch."""
