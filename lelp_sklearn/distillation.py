@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from numbers import Real
 from typing import Any
 
@@ -18,6 +19,7 @@ from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
     column_or_1d,
+    has_fit_parameter,
 )
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, clone_parameters, fit_context
@@ -25,6 +27,7 @@ from lelp_sklearn._rows import n_rows, stack_rows
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
+from lelp_sklearn.students._all_or_nothing import all_or_nothing
 from lelp_sklearn.students._pipelines import fit_student
 from lelp_sklearn.teachers import TeacherCache, as_teacher, fitted_teacher
 from lelp_sklearn.teachers._cache import asker
@@ -118,7 +121,11 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "augment": [HasMethods(["fit", "sample"]), None],
         "augment_factor": [Interval(Real, 0, None, closed="left")],
     }
-    __metadata_request__fit = {"X_unlabeled": True}  # noqa: RUF012
+    __metadata_request__fit = {  # noqa: RUF012
+        "X_unlabeled": True,
+        "checkpoint": True,
+        "checkpoint_every": True,
+    }
 
     def __init__(
         self,
@@ -147,6 +154,8 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         *,
         X_unlabeled: ArrayLike | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | timedelta = 1,
     ) -> DistilledClassifier:
         """Ask the teacher, and train the student.
 
@@ -160,15 +169,51 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Weights for the student, and for a teacher that is fitted here and takes them.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
             Further rows, for which the student learns from the teacher alone.
+        checkpoint : str or PathLike, optional
+            A file for the state of the student's training, which goes on from it as in
+            :meth:`StudentClassifier.fit`. The teacher is fitted and asked again, and a file of
+            other answers is an error: it, ``cv`` and ``augment`` need seeds. A cache saves the
+            asking.
+        checkpoint_every : int or datetime.timedelta, default=1
+            Epochs, or the least time, between two writings.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If an array is not what is expected, the checkpoint is of another fit, or the student
+            takes none: a search trains many, and a Pipeline has other steps. Any error leaves this
+            estimator as it was before the call.
         """
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if self.teacher is None:
+            raise ValueError(
+                "teacher is None, as it is in what load gives: set_params(teacher=...) to a "
+                "classifier, fitted if cv='prefit'."
+            )
+        student = LELPStudentClassifier() if self.student is None else clone(self.student)
+        saving: dict[str, Any] = {}
+        if checkpoint is not None:
+            _check_one_fit(student)
+            saving = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
+        with all_or_nothing(self):
+            return self._fit(student, X, y, sample_weight, X_unlabeled, saving)
+
+    def _fit(
+        self,
+        student: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_unlabeled: Any,
+        saving: dict[str, Any],
+    ) -> DistilledClassifier:
         check_consistent_length(X, y, sample_weight)
         X, X_unlabeled = indexable(X)[0], indexable(X_unlabeled)[0]
         labels = column_or_1d(y, warn=True)
@@ -190,8 +235,7 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             if weight is not None:
                 arrays["sample_weight"] = np.concatenate([weight, np.ones(n_pool)])
             X = stack_rows(X, pool)
-        student = LELPStudentClassifier() if self.student is None else clone(self.student)
-        self.student_ = fit_student(student, X, labels, arrays)
+        self.student_ = fit_student(student, X, labels, arrays | saving)
         self.classes_ = self.student_.classes_
         if hasattr(self.student_, "n_features_in_"):
             self.n_features_in_ = self.student_.n_features_in_
@@ -261,7 +305,10 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "student_")
         if not hasattr(self, "teacher_"):
-            raise AttributeError("refit_teacher=False left no teacher_ to report on.")
+            raise AttributeError(
+                "there is no teacher_ to report on: refit_teacher=False leaves none, and neither "
+                "does a file of save. For a loaded one, set teacher_ to a fitted teacher."
+            )
         return report_on(self.teacher_, self.student_, X, column_or_1d(y), self.classes_)
 
     def _pool(self, X: ArrayLike, y: NDArray, X_unlabeled: ArrayLike | None) -> Any:
@@ -312,3 +359,13 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if isinstance(self.cv, str):
             copy.teacher = self.teacher
         return copy
+
+
+def _check_one_fit(student: Any) -> None:
+    """Raise ValueError for a student whose fit takes no checkpoint."""
+    if not has_fit_parameter(student, "checkpoint"):
+        raise ValueError(
+            f"a checkpoint belongs to one fit of one student, and {type(student).__name__} takes "
+            "none: expected a LELPStudentClassifier or StudentClassifier itself as student, with "
+            "what stands before it in a Pipeline done to X beforehand."
+        )

@@ -1,6 +1,6 @@
 """Speed beside a reference, ours over theirs, every pair timed in turn in one process.
 
-python benchmarks/speed [--only training predict search threads imports memory projector encoder]
+python benchmarks/speed --data DIR [--only training predict ...]
 
 Prints the machine, and a line for each comparison: the bar, the median ratio of so many pairs with
 its quartiles, and the median times. OMP_NUM_THREADS=1 unless said otherwise.
@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 PARTS = ["training", "predict", "search", "threads", "imports", "memory", "projector", "encoder"]
+PARTS += ["gpu"]
 
 
 def main():

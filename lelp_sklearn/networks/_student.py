@@ -67,7 +67,7 @@ class StudentNetwork(nn.Module):
         self.body.eval()
         try:
             with torch.no_grad():
-                seen = self._embed(example)
+                seen, alone = self._embed(example), self.body(example)
         except Exception as error:
             raise TypeError(
                 f"the body {type(self.body).__name__} failed on two rows that are a "
@@ -86,6 +86,11 @@ class StudentNetwork(nn.Module):
                 f"the objective {objective} looks at the student's {' and '.join(missing)}, which "
                 f"the outputs of the body {type(self.body).__name__} lack."
             )
+        if self.sees and not torch.allclose(embedding, alone, 1e-3, 1e-4, equal_nan=True):
+            raise ValueError(
+                f"outputs(batch) of the body {type(self.body).__name__} has another embedding than "
+                "forward(batch), which predictions are made with: expected the same."
+            )
         self.width = embedding.shape[1]
         if objective is None:
             self.head: nn.Module = nn.Linear(self.width, n_logits)
@@ -94,9 +99,12 @@ class StudentNetwork(nn.Module):
         logits = embedding.new_zeros(len(embedding), n_logits)
         self.learned = objective.build(StudentOutputs(logits, *seen))
 
-    def forward(self, X: Rows) -> StudentOutputs:
-        """Subclass logits, the embedding they are read from, and what the objective sees."""
-        seen = self._embed(X)
+    def forward(self, X: Rows, *, for_loss: bool = True) -> StudentOutputs:
+        """Subclass logits, the embedding they are read from, and what the objective sees.
+
+        A prediction has no loss, and leaves the last out.
+        """
+        seen = self._embed(X) if for_loss else BodyOutputs(self.body(X))
         return StudentOutputs(self.head(seen.embedding), *seen)
 
     def _embed(self, X: Rows) -> BodyOutputs:

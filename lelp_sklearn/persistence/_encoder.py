@@ -111,8 +111,8 @@ class Encoder:
         if isinstance(value, BaseEstimator):
             params = value.get_params(deep=False)
             params |= dict.fromkeys(set(left_out) & set(params))
-            if isinstance(value, TokenizerInputs) and "tokenizer_" in state:
-                params["tokenizer"] = state["tokenizer_"]  # the user's may be of transformers
+            if isinstance(value, TokenizerInputs):  # the user's tokenizer may be of transformers
+                params["tokenizer"] = state.get("tokenizer_") or value._trained([])
         node: dict[str, Any] = {"kind": "object", "class": type(value).__name__}
         if not is_listed(type(value)):
             node = {**node, "kind": "user_object", "module": type(value).__module__}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def rebuild(decoder: Decoder, student: Any, node: dict[str, Any]) -> Distillatio
     inputs, given = student.inputs_, getattr(student.inputs_, "vectors", None)
     try:
         if dim is not None:
-            inputs.vectors = _StartVectors(dim, budget)
+            inputs.vectors = _StartVectors(inputs.n_tokens_, dim, budget)
         with seeded(0, device), budget:
             net = make_net(as_made, student.objective_, skorch_params, device, made["seed"])
     finally:
@@ -149,11 +150,20 @@ def _vectors_dim(inputs: Any, body: nn.Module) -> int | None:
 class _StartVectors:
     """Stand-in for token vectors: the weights of the file take their place."""
 
-    def __init__(self, dim: int, budget: Budget):
+    def __init__(self, n_tokens: int, dim: int, budget: Budget):
+        self.n_tokens = n_tokens
         self.dim = dim
         self.budget = budget
 
     def of(self, tokens: list[str]) -> NDArray:
         """Zeros."""
-        self.budget.take(4 * len(tokens) * self.dim)
-        return np.zeros((len(tokens), self.dim), dtype=np.float32)
+        return self._zeros(len(tokens))
+
+    @cached_property
+    def table(self) -> NDArray:
+        """Zeros, for each token."""
+        return self._zeros(self.n_tokens)
+
+    def _zeros(self, n_rows: int) -> NDArray:
+        self.budget.take(4 * n_rows * self.dim)
+        return np.zeros((n_rows, self.dim), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A failed fit leaves a student as it was."""
+"""A failed fit leaves an estimator as it was."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from lelp_sklearn.students._memory import OutOfMemoryError, out_of_memory
 
 
 @contextmanager
-def all_or_nothing(student: Any, *, forget: bool) -> Iterator[None]:
-    """Give a student its attributes back if what is done inside fails.
+def all_or_nothing(
+    estimator: Any, *, forget: bool = True, but: tuple[type[BaseException], ...] = ()
+) -> Iterator[None]:
+    """Give an estimator its attributes back if what is done inside fails.
 
-    A training that ends at NaN is no failure in this sense: the student keeps what it has learned
-    so far. With ``forget``, nothing of an earlier fit is left inside, so that columns that were
-    counted then do not outlive it.
+    With ``forget``, nothing of an earlier fit is left inside, so that columns that were counted
+    then do not outlive it. After the errors ``but``, what is there by then stays.
     """
-    before = dict(vars(student))
+    before = dict(vars(estimator))
     if forget:
-        params = student.get_params(deep=False)
+        params = estimator.get_params(deep=False)
         for name in [n for n in before if n.endswith("_") and n not in params]:
-            delattr(student, name)
+            delattr(estimator, name)
     try:
         yield
-    except NonFiniteError:
+    except but:
         raise
-    except BaseException as error:
-        vars(student).clear()
-        vars(student).update(before)
-        if isinstance(error, OutOfMemoryError):
-            raise out_of_memory(student, error) from error
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
         raise
+
+
+@contextmanager
+def trained_or_nothing(student: Any, *, forget: bool) -> Iterator[None]:
+    """The same for a student, which keeps what it has learned where training ends at NaN."""
+    try:
+        with all_or_nothing(student, forget=forget, but=(NonFiniteError,)):
+            yield
+    except OutOfMemoryError as error:
+        raise out_of_memory(student, error) from error

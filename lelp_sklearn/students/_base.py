@@ -22,7 +22,7 @@ from lelp_sklearn._torch import deterministic_algorithms, resolve_device, seeded
 from lelp_sklearn.inputs import ArrayInputs, Inputs
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
 from lelp_sklearn.outputs import TeacherOutputs
-from lelp_sklearn.students._all_or_nothing import all_or_nothing
+from lelp_sklearn.students._all_or_nothing import trained_or_nothing
 from lelp_sklearn.students._batches import TensorRows
 from lelp_sklearn.students._building import make_callbacks, make_net
 from lelp_sklearn.students._checkpoint import Checkpoint
@@ -176,7 +176,7 @@ class BaseStudentClassifier(
             "teacher_hidden": teacher_hidden,
             "teacher_attention": teacher_attention,
         }
-        with all_or_nothing(self, forget=not again):
+        with trained_or_nothing(self, forget=not again):
             return self._train(
                 X,
                 y,
@@ -230,7 +230,7 @@ class BaseStudentClassifier(
             "classes": classes,
         }
         fresh = not hasattr(self, "net_")
-        with all_or_nothing(self, forget=fresh):
+        with trained_or_nothing(self, forget=fresh):
             return self._train(X, y, arrays, 1, fresh=fresh, partial=True)
 
     def _train(

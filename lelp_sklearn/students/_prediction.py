@@ -152,5 +152,6 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
             rows = rows.index_select(0, order)
         chunks = rows.split(_CHUNK if order is None else _PADDED_CHUNK)
         with torch_threads(self.n_threads), torch.inference_mode():
-            found = torch.cat([read(module(chunk.to(device))).cpu() for chunk in chunks])
+            outputs = (module(chunk.to(device), for_loss=False) for chunk in chunks)
+            found = torch.cat([read(seen).cpu() for seen in outputs])
             return (found if order is None else found[order.argsort()]).numpy()

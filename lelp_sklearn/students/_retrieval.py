@@ -14,6 +14,7 @@ from lelp_sklearn._compat import Interval, StrOptions, fit_context
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.networks import MLP
 from lelp_sklearn.students._aligning import aligned_student, choose_weight, plain_student
+from lelp_sklearn.students._all_or_nothing import all_or_nothing
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._inputs import check_training_rows
@@ -213,6 +214,7 @@ class RetrievalAugmentedClassifier(
         Returns
         -------
         self
+            After an error it is what it was before the call.
         """
         if self.index == "hnsw":
             hnsw_library(required=True)
@@ -224,6 +226,12 @@ class RetrievalAugmentedClassifier(
             "teacher_hidden": teacher_hidden,
             "teacher_attention": teacher_attention,
         }
+        with all_or_nothing(self):
+            return self._fit(X, y, sample_weight, given)
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, given: dict[str, Any]
+    ) -> RetrievalAugmentedClassifier:
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         student = plain_student(self, seed)
         aligned = student if self.retrieval_weight == 0 else aligned_student(self, seed)
@@ -236,7 +244,6 @@ class RetrievalAugmentedClassifier(
             sample_weight=sample_weight,
             **given,
         )
-        self.__dict__.pop("retrieval_weight_scores_", None)  # of an earlier fit
         if isinstance(self.retrieval_weight, str):
             self.retrieval_weight_, self.retrieval_weight_scores_ = choose_weight(
                 self, rows, classes, seed

@@ -21,9 +21,10 @@ from lelp_sklearn.teachers._embedders import linear_coef
 from lelp_sklearn.teachers._encoding import bf16_pays, encode
 from lelp_sklearn.teachers._fine_tuning import fine_tune
 from lelp_sklearn.teachers._fitting import is_fitted
+from lelp_sklearn.teachers._sharing import SharesWeights
 
 
-class SentenceTransformerTeacher(ClassifierMixin, BaseEstimator):
+class SentenceTransformerTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
     """A sentence-transformers encoder, and a scikit-learn classifier on its embeddings.
 
     The encoder stays as it is, or a copy of it is trained on the labels first.

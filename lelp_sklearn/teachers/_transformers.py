@@ -35,9 +35,10 @@ from lelp_sklearn.teachers._hooks import (
     moved,
 )
 from lelp_sklearn.teachers._labels import OutputColumns
+from lelp_sklearn.teachers._sharing import SharesWeights
 
 
-class TransformersTeacher(ClassifierMixin, BaseEstimator):
+class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
     """A trained transformers sequence classifier.
 
     Parameters

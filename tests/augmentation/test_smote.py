@@ -1,4 +1,4 @@
-"""Rows of rare classes: by imbalanced-learn where it is, and by a stand-in everywhere."""
+"""Rows of rare classes: by a stand-in, and by imbalanced-learn where it is installed."""
 
 import sys
 import types
@@ -41,8 +41,12 @@ class Standin(BaseEstimator):
         return np.vstack(new), np.concatenate(of)
 
 
-@pytest.fixture
-def standin(monkeypatch):
+@pytest.fixture(params=["stand-in", "imbalanced-learn"])
+def smote(request, monkeypatch):
+    """What Smote imports."""
+    if request.param == "imbalanced-learn":
+        pytest.importorskip("imblearn", reason="needs imbalanced-learn")
+        return
     module = types.ModuleType("imblearn.over_sampling")
     module.SMOTE = Standin
     monkeypatch.setitem(sys.modules, "imblearn", types.ModuleType("imblearn"))
@@ -60,7 +64,7 @@ def test_the_rarest_are_raised_first(counts, n_more):
     assert (counts[~raised] >= targets[raised].max() - 1).all()
 
 
-def test_new_rows_are_of_the_rare_class(standin):
+def test_new_rows_are_of_the_rare_class(smote):
     rows = Smote(random_state=0).fit(X, Y).sample(4)
     assert rows.shape == (4, 2)
     assert (rows[:, 0] >= X[8:, 0].min()).all()
@@ -70,8 +74,7 @@ def test_new_rows_are_of_the_rare_class(standin):
     assert (more[:, 0] < X[8, 0]).sum() == 3
 
 
-def test_neighbours_are_as_many_as_the_class_has(standin):
-    # k_neighbors=3 leaves the stand-in one row to start from, k_neighbors=1 three.
+def test_neighbours_are_as_many_as_the_class_has(smote):
     wide = Smote(k_neighbors=1, random_state=0).fit(X, Y).sample(4)
     narrow = Smote(k_neighbors=3, random_state=0).fit(X, Y).sample(4)
     assert not np.array_equal(wide, narrow)
@@ -85,13 +88,13 @@ def test_another_sampler_may_be_given():
     assert sampler.sampling_strategy == "auto"  # a clone did it
 
 
-def test_containers_and_integers(standin):
+def test_containers_and_integers(smote):
     frame = pd.DataFrame(X.astype(int), columns=["a", "b"])
     rows = Smote(random_state=0).fit(frame, Y).sample(5)
     assert list(rows.dtypes) == list(frame.dtypes)
 
 
-def test_errors(standin, monkeypatch):
+def test_errors(smote, monkeypatch):
     with pytest.raises(ValueError, match="needs the labels"):
         Smote().fit(X)
     with pytest.raises(ValueError, match="missing values"):
@@ -108,11 +111,27 @@ def test_errors(standin, monkeypatch):
         Smote().fit(X, Y)
 
 
-def test_with_the_real_one():
-    imblearn = pytest.importorskip("imblearn.over_sampling", reason="needs imbalanced-learn")
-    for sampler in (None, imblearn.BorderlineSMOTE(k_neighbors=2)):
-        rows = Smote(sampler=sampler, random_state=0).fit(X, Y).sample(4)
-        assert len(rows) <= 4
-    rows = Smote(random_state=0).fit(X, Y).sample(10)
-    assert rows.shape == (10, 2)
-    np.testing.assert_allclose(rows[:, 1] - rows[:, 0], 1.0)  # on the line of the rows
+def test_samplers_of_imbalanced_learn():
+    package = pytest.importorskip("imblearn.over_sampling", reason="needs imbalanced-learn")
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((120, 3))
+    y = (rows[:, 0] + 0.5 * rng.standard_normal(120) > 1).astype(int)
+    rare = rows[y == 1]
+    for name in ("SMOTE", "BorderlineSMOTE", "ADASYN"):
+        sampler = getattr(package, name)()
+        new = Smote(sampler=sampler, random_state=0).fit(rows, y).sample(40)
+        assert len(new) == pytest.approx(40, abs=20 if name == "ADASYN" else 0)
+        assert sampler.get_params()["random_state"] is None  # a clone did it
+        again = Smote(sampler=sampler, random_state=0).fit(rows, y).sample(40)
+        assert_array_equal(new, again)
+        for row in new:
+            assert _off_segments(row, rare) < 1e-9
+
+
+def _off_segments(row, points):
+    """How far a row is from the nearest line between two of the points."""
+    a, b = points[:, None], points[None]
+    along = b - a
+    length = np.maximum((along**2).sum(axis=2), 1e-12)
+    share = np.clip(((row - a) * along).sum(axis=2) / length, 0, 1)[..., None]
+    return np.sqrt(((a + share * along - row) ** 2).sum(axis=2)).min()

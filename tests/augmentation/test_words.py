@@ -11,9 +11,10 @@ from sklearn.utils._param_validation import InvalidParameterError
 from lelp_sklearn import WordAugmenter
 
 TEXTS = ["the film was not too bad", "a waste of time", "one"]
+texts_of_words = st.lists(st.text("abé \t\n\x1c\u3000"), min_size=1, max_size=5)
 
 
-@given(st.lists(st.text(), min_size=1, max_size=5), st.floats(0, 1), st.floats(0, 1))
+@given(texts_of_words, st.floats(0, 1), st.floats(0, 1))
 def test_no_text_is_emptied_and_no_word_made_up(texts, dropout, swap):
     new = WordAugmenter(dropout=dropout, swap=swap, random_state=0).fit(texts).sample(12)
     known = {word for text in texts for word in text.split()}
