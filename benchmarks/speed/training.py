@@ -101,6 +101,7 @@ class Work:
             objective.fit(teacher, self.y, np.arange(2), 0)
             ones = np.ones(len(self.y), np.float32)
             arrays = {"y": self.y, "labeled": ones, "weight": ones, **objective.targets(teacher)}
+            arrays = objective.prepare(arrays)
             targets = {name: torch.from_numpy(values) for name, values in arrays.items()}
             X, network = torch.from_numpy(self.X), self.network()
             optimizer = torch.optim.AdamW(network.parameters(), fused=True)

@@ -77,15 +77,16 @@ def subclass_cross_entropy(
     class_mass: Tensor,
     joint_mass: Tensor | None,
     n_subclasses: Sequence[int],
+    subclass_weight: float = 1.0,
 ) -> Tensor:
     r"""Cross-entropy of a batch with any mass on its rows' classes and subclasses, a scalar.
 
     .. math::
-        -\sum_i \Big[ \sum_c a_{ic} \log p^S_i(c) + \sum_{c,s} b_{ics} \log p^S_i(c, s) \Big].
+        -\sum_i \Big[ \sum_c a_{ic} \log p^S_i(c) +
+            \lambda \sum_{c,s} b_{ics} \log p^S_i(c, s) \Big].
 
-    A mean of labels' cross-entropies and of :func:`subclass_kl` under row weights is one of these,
-    up to a constant: the weights go into a and b before anything is differentiated, which leaves
-    half of the operations and a third less time for a small student's step.
+    A sum of labels' cross-entropies and of :func:`subclass_kl` under row weights is one of these,
+    up to a constant, with the weights in a and b before anything is differentiated.
 
     Parameters
     ----------
@@ -97,6 +98,8 @@ def subclass_cross_entropy(
         b; None is 0.
     n_subclasses : sequence of int
         Width of each class's block.
+    subclass_weight : float, default=1.0
+        lambda.
 
     Returns
     -------
@@ -111,5 +114,7 @@ def subclass_cross_entropy(
     tensor(0.6931)
     """
     log_joint = logits.log_softmax(dim=1)
-    loss = -(class_mass * fold(log_joint, n_subclasses)).sum()
-    return loss if joint_mass is None else loss - (joint_mass * log_joint).sum()
+    total = (class_mass * fold(log_joint, n_subclasses)).sum()
+    if joint_mass is not None and subclass_weight:
+        total = total.add((joint_mass * log_joint).sum(), alpha=subclass_weight)
+    return -total

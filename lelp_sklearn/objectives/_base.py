@@ -117,6 +117,20 @@ class Objective(BaseEstimator):
         """Row-aligned targets, float32."""
         return {}
 
+    def prepare(self, targets: dict[str, NDArray]) -> dict[str, NDArray]:
+        """Targets as :meth:`loss` takes them, made once a training: here, as they are.
+
+        Parameters
+        ----------
+        targets : dict of ndarray of shape (n, ...)
+            What :meth:`targets` gave, and ``y``, ``labeled`` and ``weight``.
+
+        Returns
+        -------
+        dict of ndarray of shape (n, ...)
+        """
+        return targets
+
     def head(self, width: int) -> nn.Module:
         """The student's head on embeddings of a width: here, one linear logit a subclass."""
         return nn.Linear(width, sum(self.n_subclasses_))

@@ -7,7 +7,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import entr
 from sklearn.base import clone
@@ -163,41 +162,49 @@ class LELP(Objective):
         return self
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
-        """Softened class probabilities, those of the subclasses, and the entropies of both."""
+        """Softened probabilities of the classes, and of their subclasses."""
         assert teacher.proba is not None
         proba = soften(teacher.proba, self.temperature)
         split = self.projector_.transform(teacher.embeddings)
         joint = np.empty(split.shape, np.float32)
-        entropy = np.column_stack([entr(proba).sum(axis=1), np.zeros(len(proba), np.float32)])
         ends = np.cumsum(self.n_subclasses_)[:-1]
         blocks = zip(np.split(split, ends, axis=1), np.split(joint, ends, axis=1), strict=True)
         for p, (given_class, both) in zip(proba.T, blocks, strict=True):  # no temporary of n S C
             np.multiply(given_class, p[:, None], out=both, casting="same_kind")
-            entropy[:, 1] += entr(both).sum(axis=1)
-        return {"class": proba, "joint": joint, "entropy": entropy}
+        return {"class": proba, "joint": joint}
+
+    def prepare(self, targets: dict[str, NDArray]) -> dict[str, NDArray]:
+        """Put alpha, tau and the rows' weights on the targets, of which the loss is linear.
+
+        Half of a batch's operations are then done once, a fifth of a small student's time.
+        """
+        proba, joint, weight = targets["class"], targets["joint"], targets["weight"]
+        teachers = (1 - self.alpha) * self.temperature**2 * weight
+        labels = np.zeros_like(proba)
+        labels[np.arange(len(proba)), targets["y"]] = self.alpha * weight * targets["labeled"]
+        # Less its own entropy, a cross-entropy is a divergence, which ends at 0.
+        self._entropy = [
+            float(sum(entr(column) @ teachers for column in part.T)) / float(weight.sum())
+            for part in (proba, joint)
+        ]
+        joint *= teachers[:, None]
+        proba = teachers[:, None] * proba
+        return {"weight": weight, "labels": labels, "class": proba, "joint": joint}
 
     def loss(
         self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
     ) -> Tensor:
         """Mean over the batch of the labels' and the teacher's terms."""
-        alpha, tau, weight = self.alpha, self.temperature, targets["weight"]
         lam = weight_at(self.subclass_weight, progress)
-        share = weight / weight.sum().clamp_min(1e-12)  # of each row in the mean
-        # By the chain rule, the divergence of subclasses within classes is the joint one less
-        # that of the classes. All weights are put on the targets: see subclass_cross_entropy.
-        teachers = (1 - alpha) * tau**2 * share
-        known = (alpha * share * targets["labeled"])[:, None]
-        mass = ((1 - lam) * teachers)[:, None] * targets["class"]
-        joint = None if lam == 0 else (lam * teachers)[:, None] * targets["joint"]
-        in_class, in_joint = (teachers @ targets["entropy"]).unbind()
-        constant = (1 - lam) * in_class + lam * in_joint
-        n, y = self.n_subclasses_, targets["y"][:, None]
-        if tau == 1:
-            mass.scatter_add_(1, y, known)
-            return subclass_cross_entropy(outputs.logits, mass, joint, n) - constant
-        labels = torch.zeros_like(mass).scatter_(1, y, known)
-        return (
-            subclass_cross_entropy(outputs.logits / tau, mass, joint, n)
-            + subclass_cross_entropy(outputs.logits, labels, None, n)
-            - constant
-        )
+        labels, teachers, n = targets["labels"], targets["class"], self.n_subclasses_
+        # By the chain rule, the divergence of the subclasses within their classes is that of both
+        # less that of the classes.
+        if self.temperature == 1:
+            in_class = labels.add(teachers, alpha=1 - lam)
+            total = subclass_cross_entropy(outputs.logits, in_class, targets["joint"], n, lam)
+        else:
+            scaled = outputs.logits / self.temperature
+            total = subclass_cross_entropy(scaled, (1 - lam) * teachers, targets["joint"], n, lam)
+            total = total + subclass_cross_entropy(outputs.logits, labels, None, n)
+        constant = (1 - lam) * self._entropy[0] + lam * self._entropy[1]
+        return total / targets["weight"].sum().clamp_min(1e-12) - constant

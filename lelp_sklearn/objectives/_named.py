@@ -17,6 +17,9 @@ from lelp_sklearn.objectives._base import Loss, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 
 
+_SHARED = ("y", "labeled", "weight")
+
+
 class NamedObjectives(Objective, BaseComposition):
     """Objectives by name on one student: targets side by side, and the widest one's head."""
 
@@ -81,6 +84,14 @@ class NamedObjectives(Objective, BaseComposition):
             for key, values in part.targets(teacher).items()
         }
 
+    def prepare(self, targets: dict[str, NDArray]) -> dict[str, NDArray]:
+        """Each objective's, under its name."""
+        made = {key: targets[key] for key in _SHARED}
+        for name, part in self.objectives_:
+            prepared = part.prepare(_own(name, targets))
+            made |= {f"{name}.{key}": v for key, v in prepared.items() if key not in _SHARED}
+        return made
+
     def head(self, width: int) -> nn.Module:
         """The head of the one objective that has its own, or a linear one."""
         own = [part for _, part in self.objectives_ if type(part).head is not Objective.head]
@@ -128,13 +139,17 @@ class NamedObjectives(Objective, BaseComposition):
         progress: float,
     ) -> Loss:
         """One objective's loss, on its own targets and those that all share."""
-        start = f"{name}."
-        own = {key.removeprefix(start): v for key, v in targets.items() if key.startswith(start)}
-        shared = {key: targets[key] for key in ("y", "labeled", "weight")}
-        return part.loss(self._as_seen_by(part, outputs), shared | own, progress)
+        return part.loss(self._as_seen_by(part, outputs), _own(name, targets), progress)
 
     def _as_seen_by(self, part: Objective, outputs: StudentOutputs) -> StudentOutputs:
         """Outputs with a wide head folded, for an objective of one logit a class."""
         if part.n_subclasses_ == self.n_subclasses_:
             return outputs
         return outputs._replace(logits=fold(outputs.logits, self.n_subclasses_))
+
+
+def _own(name: str, targets: Mapping[str, Any]) -> dict[str, Any]:
+    """An objective's own targets, and those that all share."""
+    start = f"{name}."
+    own = {key.removeprefix(start): v for key, v in targets.items() if key.startswith(start)}
+    return {key: targets[key] for key in _SHARED} | own

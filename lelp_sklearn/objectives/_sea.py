@@ -202,6 +202,11 @@ class EmbeddingApproximation(OnStandardized):
 
     def _make_reducer(self, Z: NDArray, seed: int) -> Any:
         if self.reducer == "pca":
+            if not np.ptp(Z, axis=0).any():
+                raise ValueError(
+                    f"teacher_embeddings are the same in all of {len(Z)} rows: nothing of them can "
+                    "be approximated. Check the teacher."
+                )
             return PCA(min(self.n_components, *Z.shape), random_state=seed)
         if self.reducer == "umap":
             return _umap(self.n_components, len(Z), seed)

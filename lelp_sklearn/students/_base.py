@@ -289,6 +289,7 @@ class BaseStudentClassifier(
                 "labeled": rows.labeled.astype("float32"),
                 "weight": rows.weight,
             }
+            targets = objective.prepare(targets)
             batches = TensorRows(self.inputs_.read(rows.X), rows.y, targets, device)
 
             def callbacks(epochs: int) -> list[Any]:

@@ -16,9 +16,9 @@ Y = RNG.integers(0, 2, N)
 PROBA = RNG.dirichlet([1, 1], N)
 PROBA[0] = [0.0, 1.0]
 GIVEN = {
-    "y": torch.from_numpy(Y),
-    "labeled": torch.from_numpy((RNG.random(N) < 0.6).astype("f")),
-    "weight": torch.from_numpy(RNG.random(N).astype("f")),
+    "y": Y,
+    "labeled": (RNG.random(N) < 0.6).astype("f"),
+    "weight": RNG.random(N).astype("f"),
 }
 
 
@@ -36,15 +36,17 @@ def test_the_loss_is_the_weighted_mean_of_the_formula(
     teacher = TeacherOutputs(PROBA, H)
     objective.fit(teacher, Y, np.arange(2), 0)
     n = objective.n_subclasses_
-    targets = {k: torch.from_numpy(v) for k, v in objective.targets(teacher).items()}
+    prepared = objective.prepare(objective.targets(teacher) | GIVEN)
+    targets = {k: torch.from_numpy(v) for k, v in prepared.items()}
     logits = torch.from_numpy(RNG.standard_normal((N, sum(n))).astype("f"))
-    found = objective.loss(StudentOutputs(logits, logits), targets | GIVEN, progress)
+    found = objective.loss(StudentOutputs(logits, logits), targets, progress)
 
     classes = torch.from_numpy(soften(PROBA, temperature))
     split = torch.from_numpy(projector.fit(H, Y).transform(H)).float()
     lam = weight[0] * (1 - progress) if isinstance(weight, tuple) else weight
     rows = (1 - alpha) * subclass_kl(logits, classes, split, n, temperature, lam)
-    rows += alpha * GIVEN["labeled"] * label_loss(fold(logits, n), GIVEN["y"])
+    of_labels = label_loss(fold(logits, n), torch.from_numpy(Y))
+    rows += alpha * torch.from_numpy(GIVEN["labeled"]) * of_labels
     expected = np.average(rows.numpy(), weights=GIVEN["weight"])
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
