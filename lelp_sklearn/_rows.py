@@ -9,8 +9,17 @@ from scipy import sparse
 
 
 def n_rows(X: Any) -> int:
-    """Number of rows of an array, sparse matrix, data frame or list."""
-    return X.shape[0] if hasattr(X, "shape") else len(X)
+    """Number of rows of an array, sparse matrix, data frame or list.
+
+    Raises
+    ------
+    TypeError
+        If it has none.
+    """
+    shape = getattr(X, "shape", None)
+    if isinstance(X, str) or shape == () or (shape is None and not hasattr(X, "__len__")):
+        raise TypeError(f"X is a {type(X).__name__}; expected an array of rows, a table or a list.")
+    return len(X) if shape is None else shape[0]
 
 
 def stack_rows(first: Any, second: Any) -> Any:
@@ -39,7 +48,14 @@ def stack_rows(first: Any, second: Any) -> Any:
         )
     if isinstance(first, list) and isinstance(second, list):
         return first + second
-    return np.concatenate([np.asarray(first), np.asarray(second)])
+    try:
+        return np.concatenate([np.asarray(first), np.asarray(second)])
+    except (TypeError, ValueError) as error:
+        shapes = [getattr(rows, "shape", f"a {type(rows).__name__}") for rows in (first, second)]
+        raise ValueError(
+            f"X and X_unlabeled do not fit together, {shapes[0]} and {shapes[1]}: {error}. "
+            "Pass the same columns in both."
+        ) from error
 
 
 def check_texts(X: Any) -> list[str]:

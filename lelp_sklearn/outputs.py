@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
+from lelp_sklearn._checks import check_magnitude
+
+_FLOATS = [np.float64, np.float32]
 # Rows of teacher probabilities may miss 1 by this much: enough for float16, too little for logits.
 PROBA_TOLERANCE = 1e-2
 # 1 minus a sum of probabilities may fall this far below zero.
@@ -190,9 +193,7 @@ def check_proba(proba: NDArray, name: str) -> NDArray:
 def _check_rows(
     values: ArrayLike, name: str, n_rows: int, shape: str = "(n_rows, width)"
 ) -> NDArray:
-    array: NDArray = check_array(
-        values, dtype=[np.float64, np.float32], input_name=name, allow_nd=True
-    )
+    array: NDArray = check_array(values, dtype=_FLOATS, input_name=name, allow_nd=True)
     if array.ndim != shape.count(",") + 1:
         raise ValueError(f"{name} has shape {array.shape}: expected {shape}.")
     if len(array) != n_rows:
@@ -200,4 +201,27 @@ def _check_rows(
             f"{name} has {len(array)} rows and X has {n_rows}: pass one row of the teacher's "
             "output for each row of X, in the same order."
         )
+    if 0 in array.shape:
+        raise ValueError(f"{name} has shape {array.shape}: expected {shape}, none of them 0.")
+    check_magnitude(array, name, np.float32)
     return array
+
+
+def check_teacher_coef(coef: ArrayLike, classes: NDArray) -> NDArray:
+    """Weights of a teacher's last layer: a row a class, or one row for two classes.
+
+    Raises
+    ------
+    ValueError
+        Naming what does not fit.
+    """
+    weights = check_array(coef, dtype=_FLOATS, ensure_2d=False, input_name="teacher_coef")
+    weights = np.atleast_2d(weights)
+    n_classes = len(classes)
+    if len(weights) != n_classes and not (len(weights) == 1 and n_classes == 2):
+        raise ValueError(
+            f"teacher_coef has {len(weights)} rows, the student sees {n_classes} classes: "
+            f"{classes.tolist()}. Give one row a class, in this order."
+        )
+    check_magnitude(weights, "teacher_coef", np.float32)
+    return weights

@@ -170,7 +170,10 @@ class OnnxStudent:
         if self._matrix is not None and not hasattr(X, "columns"):
             sparse = hasattr(X, "toarray")  # made dense chunk by chunk
             dtype = self._dtypes[0]
-            rows = X.tocsr().astype(dtype) if sparse else np.ascontiguousarray(X, dtype)
+            rows = X.tocsr().astype(dtype) if sparse else X
+            if not sparse and (type(X) is not np.ndarray or X.dtype != dtype):
+                rows = _numbers(X, dtype)
+            rows = rows if sparse else np.ascontiguousarray(rows)
             if len(rows.shape) != 2 or rows.shape[1] != self.n_features_in_:
                 raise ValueError(
                     f"X has shape {rows.shape}; the model expects (n_rows, {self.n_features_in_})."
@@ -195,6 +198,18 @@ class OnnxStudent:
             _texts(name, array) if dtype is np.object_ else array.astype(dtype).reshape(-1, 1)
             for name, array, dtype in zip(self.feature_names_in_, arrays, self._dtypes, strict=True)
         ]
+
+
+def _numbers(X: Any, dtype: Any) -> NDArray:
+    """Rows as the model's type of number; what it cannot hold is infinite."""
+    try:
+        rows = np.asarray(X)
+        if rows.dtype.kind in "cmM":
+            raise TypeError(f"they are {rows.dtype}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return rows.astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"X does not hold rows of real numbers: {error}.") from error
 
 
 def _texts(name: str, values: Any) -> NDArray:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from scipy.special import entr
 from sklearn.cluster import kmeans_plusplus
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.utils import check_array, check_random_state, check_scalar
 
+from lelp_sklearn._checks import check_magnitude
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.outputs import check_proba
 
@@ -101,6 +103,7 @@ def select_rows(
         raise ValueError(f"strategy={strategy!r} is not among {list(STRATEGIES)}.")
     total = n_rows(X)
     check_scalar(n, "n", Integral, min_val=1)
+    n = int(n)
     if n > total:
         raise ValueError(f"n={n} is more than the {total} rows of X: expected at most all of them.")
     rng = check_random_state(random_state)
@@ -115,6 +118,7 @@ def select_rows(
             raise ValueError(f"proba has {len(proba)} rows and X has {total}: expected the same.")
     if strategy in DIVERSE:
         X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
+        check_magnitude(X.data if sparse.issparse(X) else X, "X")
         chosen = {"k-means++": _kmeans, "k-center": _k_center, "k-dpp": _k_dpp}[strategy]
         return chosen(X, n, proba, rng)
     if strategy == "random":

@@ -114,7 +114,7 @@ def test_without_refitting_only_the_folds_teachers_speak():
     distilled = DistilledClassifier(pipeline_teacher(), kd(), cv=3, refit_teacher=False)
     distilled.fit(ROWS.X[:200], ROWS.y[:200], X_unlabeled=ROWS.X[200:])
     assert not hasattr(distilled, "teacher_")
-    with pytest.raises(AttributeError, match="refit_teacher=False left no teacher_"):
+    with pytest.raises(AttributeError, match="refit_teacher=False leaves none"):
         distilled.report(ROWS.X, ROWS.y)
     with pytest.raises(ValueError, match="LELP needs teacher_embeddings"):
         DistilledClassifier(pipeline_teacher(), lelp(), cv=3, refit_teacher=False).fit(

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from lelp_sklearn._checks import check_class_labels, unchanged_on_error
 from lelp_sklearn._rows import n_rows
 
 
@@ -72,8 +73,13 @@ class Augmenter(BaseEstimator, ABC):
         self._validate_params()
         if n_rows(X) == 0:
             raise ValueError("X has 0 rows; expected at least one to make new rows from.")
-        self.X_ = X
-        self.learn(X, None if y is None else np.asarray(y))
+        if y is not None:
+            y = check_class_labels(y)
+            if len(y) != n_rows(X):
+                raise ValueError(f"y has {len(y)} labels and X has {n_rows(X)} rows: one a row.")
+        with unchanged_on_error(self):
+            self.X_ = X
+            self.learn(X, y)
         return self
 
     def sample(self, n_samples: int) -> Any:

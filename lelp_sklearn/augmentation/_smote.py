@@ -85,6 +85,8 @@ class Smote(Augmenter):
             raise ValueError("Smote makes rows of the rare classes: fit needs the labels y.")
         if self.sampler is None:
             _imported_smote()  # a missing package is said before anything is asked
+        if len(np.unique(y)) < 2:
+            raise ValueError(f"y holds only one class, {y[:1].tolist()}; Smote needs two.")
         self.X_ = as_table(X)
         self.numbers_ = all_numbers(self.X_, "Smote")
         if np.isnan(self.numbers_).any():

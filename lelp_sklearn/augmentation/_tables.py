@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.utils.validation import check_array
 
+from lelp_sklearn._checks import check_magnitude
 from lelp_sklearn.inputs._columns import as_numbers, columns_of, is_frame, kind_of
 
 
@@ -24,13 +26,19 @@ def as_table(X: Any) -> Any:
         If it has not two dimensions.
     """
     if is_frame(X):
+        names = list(X.columns)
+        if 0 in X.shape or len(set(names)) < len(names):
+            raise ValueError(
+                f"X has shape {tuple(X.shape)} and the columns {names}: expected different names, "
+                "and a column at least."
+            )
         return X
     if sparse.issparse(X):
         raise TypeError(
             "X is sparse; expected an array or a data frame: Mixup takes sparse rows, or use "
             "X.toarray()."
         )
-    X = np.asarray(X)
+    X = check_array(X, dtype=None, ensure_2d=False, ensure_all_finite=False, allow_nd=True)
     if X.ndim == 2:
         return X
     if X.dtype.kind in "OUT":
@@ -75,7 +83,9 @@ def all_numbers(X: Any, who: str) -> NDArray[np.float64]:
             f"{who} makes new values by arithmetic, and X is an array of {X.dtype}; expected "
             "numbers: convert it, or use Munge or Resample, which keep values as they are."
         )
-    return as_numbers(X)
+    numbers = as_numbers(X)
+    check_magnitude(np.nan_to_num(numbers), "X")
+    return numbers
 
 
 def first_of_group(X: Any, groups: Sequence[Sequence[Any]]) -> NDArray[np.intp]:

@@ -42,13 +42,18 @@ def as_numbers(X: Any) -> NDArray[np.float64]:
         If a column holds what is no number, or infinity.
     """
     if not is_frame(X):
+        if getattr(X, "dtype", None) is not None and X.dtype.kind in "cmM":
+            raise ValueError(f"X is an array of {X.dtype}; expected real numbers.")
         try:
-            return np.asarray(X, dtype=np.float64)
-        except ValueError as error:
+            numbers = np.asarray(X, dtype=np.float64)
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"X is an array whose columns are numeric, and {error}: name the others in "
                 "TableInputs(categorical=[...]), by position, or pass a data frame."
             ) from error
+        if np.isinf(numbers).any():
+            raise ValueError("X contains infinity: replace it by NaN, or by a finite number.")
+        return numbers
     numbers = np.empty(X.shape)
     for i, (name, column) in enumerate(columns_of(X).items()):
         try:
@@ -107,6 +112,8 @@ def missing(column: Any) -> NDArray[np.bool_]:
 def _floats(column: Any) -> NDArray[np.float64]:
     if kind_of(column.dtype) == "datetime":  # a number of nanoseconds, to pandas
         raise TypeError("dates are no numbers")
+    if str(column.dtype).startswith("complex"):
+        raise TypeError("complex numbers have no order")
     if hasattr(column, "iloc"):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.asarray(column.to_numpy(), dtype=np.float64)

@@ -52,7 +52,11 @@ class SparseInputs(Inputs):
 
     def read(self, X: sparse.csr_array) -> Bags:
         """Return the matrix's own memory as bags."""
-        values = X.data.astype(np.float32, copy=False)
+        values = X.data
+        if values.dtype != np.float32:
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = values.astype(np.float32)
+                assert_all_finite(values, input_name="X")  # it may be too large for float32
         return Bags(as_tensor(X.indices), as_tensor(X.indptr), as_tensor(values))
 
     def matrix(self, X: sparse.csr_array) -> sparse.csr_array:

@@ -151,11 +151,17 @@ class TableInputs(Inputs):
             sparse_threshold=0,
         ).set_output(transform="default")
         try:
-            prepared = self.columns_.fit_transform(X)
+            with np.errstate(over="raise"):
+                prepared = self.columns_.fit_transform(X)
+        except FloatingPointError as error:
+            raise ValueError(
+                "X holds numbers whose squares overflow float64: scale them, or use "
+                "TableInputs(numeric='quantile')."
+            ) from error
         except TypeError as error:
             mixed = mixed_types(X, places["categorical"]) if is_frame(X) else {}
             if not mixed:
-                raise
+                raise _no_categories(error) from error
             raise TypeError(
                 f"categorical columns hold values of several types, {mixed}: convert them to one, "
                 "such as by astype(str)."
@@ -188,7 +194,10 @@ class TableInputs(Inputs):
         -------
         Table
         """
-        prepared = self.columns_.transform(X)
+        try:
+            prepared = self.columns_.transform(X)
+        except TypeError as error:
+            raise _no_categories(error) from error
         n_numeric = self._n_numeric(prepared)
         with np.errstate(over="ignore"):
             numeric = prepared[:, :n_numeric].astype(np.float32)
@@ -304,3 +313,10 @@ def _datetime_encoder() -> Any:
             '`pip install "lelp-sklearn[tables]"`, or leave those columns out.'
         ) from error
     return ApplyToCols(DatetimeEncoder())
+
+
+def _no_categories(error: TypeError) -> TypeError:
+    return TypeError(
+        f"a categorical column holds values that are no categories ({error}): convert them, such "
+        "as by astype(str)."
+    )

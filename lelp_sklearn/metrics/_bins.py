@@ -144,7 +144,7 @@ def confidence_bins(
     weight = check_weight(sample_weight, confidence)
     edges, number = assign(confidence, n_bins, strategy)
     total, sure, share = (
-        np.bincount(number, weights=weight * values, minlength=n_bins)
+        np.bincount(number, weights=weight * values, minlength=int(n_bins))
         for values in (np.ones_like(confidence), confidence, outcome)
     )
     filled = np.where(total > 0, total, np.nan)
@@ -156,7 +156,7 @@ def assign(confidence: NDArray, n_bins: int, strategy: str) -> tuple[NDArray, ND
     check_scalar(n_bins, "n_bins", Integral, min_val=1)
     if strategy not in _STRATEGIES:
         raise ValueError(f"strategy={strategy!r} is not among {list(_STRATEGIES)}.")
-    edges = np.linspace(0, 1, n_bins + 1)
+    edges = np.linspace(0, 1, int(n_bins) + 1)
     if strategy == "quantile":
         edges = np.quantile(confidence, edges)
     return edges, np.searchsorted(edges[1:-1], confidence, side="right")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length
 
+from lelp_sklearn._checks import check_class_labels, check_magnitude
 from lelp_sklearn._compat import check_sample_weight
 from lelp_sklearn.outputs import check_proba
 
@@ -37,16 +38,22 @@ def check_labels(
 ) -> tuple[NDArray, NDArray]:
     """Column number of each row's label, and the probabilities."""
     p = check_rows(proba, "proba")
-    labels = column_or_1d(y)
+    labels = check_class_labels(y, warn=False)
     check_consistent_length(labels, p)
-    names = np.unique(labels) if classes is None else column_or_1d(classes)
+    names = np.unique(labels) if classes is None else check_class_labels(classes, "classes")
     if len(names) != p.shape[1]:
         raise ValueError(
             f"proba has {p.shape[1]} columns and the classes are {names.tolist()}: pass classes, "
             "one label a column."
         )
     order = np.argsort(names)
-    codes = order[np.minimum(np.searchsorted(names, labels, sorter=order), len(names) - 1)]
+    try:
+        codes = order[np.minimum(np.searchsorted(names, labels, sorter=order), len(names) - 1)]
+    except TypeError as error:
+        raise TypeError(
+            f"y holds labels such as {labels.tolist()[0]!r}, and the classes are "
+            f"{names.tolist()}: expected labels of one type."
+        ) from error
     strange = names[codes] != labels
     if strange.any():
         raise ValueError(
@@ -68,4 +75,5 @@ def check_weight(sample_weight: ArrayLike | None, rows: NDArray) -> NDArray:
     )
     if not weight.any():
         raise ValueError("sample_weight is 0 in every row: expected some row to count.")
+    check_magnitude(weight, "sample_weight")
     return weight

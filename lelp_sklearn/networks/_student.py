@@ -58,45 +58,14 @@ class StudentNetwork(nn.Module):
         super().__init__()
         self.body = _build(body, body_params, known)
         self.sees = () if objective is None else objective.sees
-        if self.sees and not hasattr(self.body, "outputs"):
-            raise TypeError(
-                f"the objective {objective} looks at the student's {' and '.join(self.sees)}, "
-                f"which the body {type(self.body).__name__} does not give: it needs a method "
-                "outputs(batch) that returns a lelp_sklearn.BodyOutputs with them."
-            )
         self.body.eval()
-        try:
-            with torch.no_grad():
-                seen, alone = self._embed(example), self.body(example)
-        except Exception as error:
-            raise TypeError(
-                f"the body {type(self.body).__name__} failed on two rows that are a "
-                f"{type(example).__name__}: {error} Inputs that suit it are named in its class "
-                "attribute reads, or given as the student's inputs."
-            ) from error
-        embedding = seen.embedding
-        if embedding.ndim != 2 or len(embedding) != len(example):
-            raise ValueError(
-                f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "
-                f"expected one embedding a row, ({len(example)}, width)."
-            )
-        missing = [name for name in self.sees if getattr(seen, name) in (None, ())]
-        if missing:
-            raise TypeError(
-                f"the objective {objective} looks at the student's {' and '.join(missing)}, which "
-                f"the outputs of the body {type(self.body).__name__} lack."
-            )
-        if self.sees and not torch.allclose(embedding, alone, 1e-3, 1e-4, equal_nan=True):
-            raise ValueError(
-                f"outputs(batch) of the body {type(self.body).__name__} has another embedding than "
-                "forward(batch), which predictions are made with: expected the same."
-            )
-        self.width = embedding.shape[1]
+        seen = self._look_at(example, objective)
+        self.width = seen.embedding.shape[1]
         if objective is None:
             self.head: nn.Module = nn.Linear(self.width, n_logits)
             return
         self.head = objective.head(self.width)
-        logits = embedding.new_zeros(len(embedding), n_logits)
+        logits = seen.embedding.new_zeros(len(example), n_logits)
         self.learned = objective.build(StudentOutputs(logits, *seen))
 
     def forward(self, X: Rows, *, for_loss: bool = True) -> StudentOutputs:
@@ -110,6 +79,45 @@ class StudentNetwork(nn.Module):
     def _embed(self, X: Rows) -> BodyOutputs:
         ask: Any = self.body
         return ask.outputs(X) if self.sees else BodyOutputs(ask(X))
+
+    def _look_at(self, example: Rows, objective: Objective | None) -> BodyOutputs:
+        """The body's outputs for a batch, checked."""
+        name = type(self.body).__name__
+        if self.sees and not hasattr(self.body, "outputs"):
+            raise TypeError(
+                f"the objective {objective} looks at the student's {' and '.join(self.sees)}, "
+                f"which the body {name} does not give: it needs a method outputs(batch) that "
+                "returns a lelp_sklearn.BodyOutputs with them."
+            )
+        try:
+            with torch.no_grad():
+                seen = self._embed(example)
+                alone = self.body(example) if self.sees else seen.embedding
+        except Exception as error:
+            raise TypeError(
+                f"the body {name} failed on two rows that are a {type(example).__name__}: {error} "
+                "Inputs that suit it are named in its class attribute reads, or given as the "
+                "student's inputs."
+            ) from error
+        embedding = seen.embedding
+        if embedding.ndim != 2 or len(embedding) != len(example):
+            raise ValueError(
+                f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "
+                f"expected one embedding a row, ({len(example)}, width)."
+            )
+        missing = [field for field in self.sees if getattr(seen, field) in (None, ())]
+        if missing:
+            raise TypeError(
+                f"the objective {objective} looks at the student's {' and '.join(missing)}, which "
+                f"the outputs of the body {name} lack."
+            )
+        same = alone.shape == embedding.shape
+        if not same or not torch.allclose(embedding, alone, 1e-3, 1e-4, equal_nan=True):
+            raise ValueError(
+                f"outputs(batch) of the body {name} gives another embedding than forward(batch), "
+                "which predictions are made by: expected the same."
+            )
+        return seen
 
 
 def _build(

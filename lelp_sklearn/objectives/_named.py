@@ -16,7 +16,6 @@ from lelp_sklearn.losses import fold
 from lelp_sklearn.objectives._base import Loss, Objective
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 
-
 _SHARED = ("y", "labeled", "weight")
 
 

@@ -40,7 +40,8 @@ def check_inputs(student: Any) -> None:
     inputs = student.inputs_
     if type(inputs) in (ArrayInputs, SparseInputs):
         return
-    instead = _INSTEAD.get(type(inputs), "read dense or sparse numbers.")
+    known = (advice for cls, advice in _INSTEAD.items() if isinstance(inputs, cls))
+    instead = next(known, "read dense or sparse numbers.")
     raise TypeError(
         f"the student's rows are read by {type(inputs).__name__}, which has no form in ONNX: "
         f"{instead}"

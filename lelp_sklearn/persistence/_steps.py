@@ -84,7 +84,9 @@ def tokenizer_text(tokenizer: Any, where: str) -> bytes:
     strange = _strange_parts(json.loads(text))
     if strange:
         raise TypeError(
-            f"{where} is a tokenizer with {', '.join(sorted(strange))}, which files do not hold."
+            f"{where} is a tokenizer with {', '.join(sorted(strange))}, which files do not hold: a "
+            "regular expression could be one that takes for ever. TokenInputs trains a tokenizer "
+            "without; for this one there is pickle."
         )
     return text.encode()
 

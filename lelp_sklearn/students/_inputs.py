@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 
+from lelp_sklearn._checks import check_class_labels, check_magnitude, check_one_type
 from lelp_sklearn._compat import check_sample_weight, safe_indexing
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.inputs import Inputs
-from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
+from lelp_sklearn.outputs import TeacherOutputs, check_teacher_coef, check_teacher_outputs
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,22 @@ def check_training_rows(
     n = n_rows(X)
     if labeled is None:
         known = np.ones(n, dtype=bool)
-        y_known = column_or_1d(y, warn=True)
+        y_known = check_class_labels(y)
         check_consistent_length(X, y_known)
     else:
         known = _check_labeled(labeled, n)
-        y_known = _labels_of(y, known)
-    assert_all_finite(y_known, input_name="y")
-    check_classification_targets(y_known)
-    weight = check_sample_weight(
-        sample_weight, np.empty((n, 1)), dtype=np.float32, ensure_non_negative=True
-    )
+        y_known = check_class_labels(_labels_of(y, known))
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+        weight = check_sample_weight(
+            sample_weight, np.empty((n, 1)), dtype=np.float32, ensure_non_negative=True
+        )
+    check_magnitude(weight, "sample_weight")
     if not weight.any():
         raise ValueError(f"sample_weight is zero in all {n} rows: give some row a positive weight.")
     if classes is None:
         classes = np.unique(y_known[weight[known] > 0])
+    else:
+        classes = check_class_labels(classes, "classes")
     classes = np.unique(classes)
     if len(classes) < 2:
         raise ValueError(
@@ -93,7 +95,7 @@ def check_training_rows(
         teacher_proba, teacher_embeddings, n, classes, teacher_hidden, teacher_attention
     )
     if teacher_coef is not None:
-        teacher = replace(teacher, coef=np.asarray(teacher_coef))
+        teacher = replace(teacher, coef=check_teacher_coef(teacher_coef, classes))
     codes = np.zeros(n, dtype=np.int64)
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)
@@ -108,7 +110,13 @@ def check_training_rows(
 
 
 def _encode(y: NDArray, classes: NDArray, matters: NDArray) -> NDArray:
-    codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    try:
+        codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    except TypeError as error:
+        raise TypeError(
+            f"y holds labels such as {y.tolist()[0]!r}, and the classes are {classes.tolist()}: "
+            "expected labels of one type."
+        ) from error
     strange = np.unique(y[matters & (classes[codes] != y)])
     if len(strange):
         raise ValueError(
@@ -134,11 +142,15 @@ def _check_labeled(labeled: ArrayLike, n_rows: int) -> NDArray:
 
 
 def _labels_of(y: ArrayLike, known: NDArray) -> NDArray:
-    labels = np.asarray(y)
+    # Of a list of words and numbers, numpy would make words.
+    labels = np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
     if labels.shape != known.shape:
         raise ValueError(
             f"y has shape {labels.shape} and X has {len(known)} rows: pass one label a row, "
             "with anything in place of unknown ones."
         )
     # Placeholders such as None make an object array; without them the labels' own type returns.
-    return np.array(labels[known].tolist()) if labels.dtype == object else labels[known]
+    if labels.dtype != object:
+        return labels[known]
+    check_one_type(labels[known], "y")
+    return column_or_1d(labels[known].tolist())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
@@ -58,7 +57,7 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         proba : ndarray of shape (n_rows, n_classes), float32
             Columns in the order of ``classes_``.
         """
-        return np.exp(self._class_log_proba(X))
+        return self._forward(X, lambda outputs: self._folded(outputs).softmax(dim=1))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Log-probability of each class, finite where the probability underflows.
@@ -135,10 +134,10 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         return self.net_.module_.width
 
     def _class_log_proba(self, X: ArrayLike) -> NDArray:
-        return self._forward(
-            X,
-            lambda outputs: fold(outputs.logits, self.objective_.n_subclasses_).log_softmax(dim=1),
-        )
+        return self._forward(X, lambda outputs: self._folded(outputs).log_softmax(dim=1))
+
+    def _folded(self, outputs: StudentOutputs) -> Tensor:
+        return fold(outputs.logits, self.objective_.n_subclasses_)
 
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         check_is_fitted(self, "net_")

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from lelp_sklearn._checks import check_class_labels, check_magnitude
 from lelp_sklearn._compat import check_feature_names_in
+from lelp_sklearn.outputs import check_proba
 from lelp_sklearn.subclasses._blocks import block_softmax, block_starts
 
 FLOATS = [np.float64, np.float32]
@@ -103,6 +105,7 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
                 f"({n_rows}, {width}) and ({n_rows}, {len(self.classes_)}), for the classes "
                 f"{self.classes_.tolist()}."
             )
+        p_class = check_proba(p_class, "proba")
         return p_split * np.repeat(p_class, self.n_subclasses_, axis=1)
 
     def representatives(
@@ -124,8 +127,9 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
         rows : ndarray of shape (sum of n_subclasses_, k)
             Row numbers, the most extreme first.
         """
+        check_scalar(k, "k", Integral, min_val=1)
         H = self._check_embeddings(H)
-        label = np.asarray(y) if y is not None else None
+        label = None if y is None else check_class_labels(y, warn=False)
         if label is not None and label.shape != (len(H),):
             raise ValueError(f"y has shape {label.shape}; expected ({len(H)},), one label a row.")
         scores = self._scores(H)
@@ -162,9 +166,10 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
         return np.array(names, dtype=object)
 
     def _check_fit(self, H: ArrayLike, y: ArrayLike, *, reset: bool = True) -> tuple[Any, Any]:
-        H, y = validate_data(self, H, y, dtype=FLOATS, reset=reset)
-        check_classification_targets(y)
-        return H, y
+        y = None if y is None else check_class_labels(y)
+        rows, labels = validate_data(self, H, y, dtype=FLOATS, reset=reset)
+        check_magnitude(rows, "X")
+        return rows, labels
 
     def _check_embeddings(self, H: ArrayLike) -> NDArray:
         check_is_fitted(self)

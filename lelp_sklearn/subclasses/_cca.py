@@ -15,6 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
+from lelp_sklearn._checks import check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.subclasses._base import FLOATS
@@ -170,8 +171,6 @@ class CCASplitter(PerClassSplitter):
         -------
         self
         """
-        rows, labels = self._check_rows(H, y)
-        seen = self._seen(student_inputs, labels)
 
         def fit_class(Z: NDArray, own: NDArray, label: Any, count: int, seed: int) -> ClassSplit:
             inputs = seen[own].astype(np.float64, copy=False)
@@ -183,7 +182,10 @@ class CCASplitter(PerClassSplitter):
                 )
             return CanonicalSplit(Z, inputs, count, self.regularization, seed)
 
-        self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
+        with unchanged_on_error(self):
+            rows, labels = self._check_rows(H, y)
+            seen = self._seen(student_inputs, labels)
+            self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
         return self
 
     def _seen(self, student_inputs: Any, labels: NDArray) -> NDArray:
@@ -215,6 +217,7 @@ class CCASplitter(PerClassSplitter):
                 else f"view {type(self.view).__name__} must give a table of finite numbers"
             )
             raise ValueError(f"{hint}. {error}") from error
+        check_magnitude(seen.data if sparse.issparse(seen) else seen, "student_inputs")
         if seen.shape[1] > self.max_features:
             n_components = min(self.max_features, len(labels))
             return TruncatedSVD(n_components, random_state=seed).fit_transform(seen)

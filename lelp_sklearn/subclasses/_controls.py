@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from lelp_sklearn._checks import unchanged_on_error
 from lelp_sklearn._compat import Interval, fit_context
 from lelp_sklearn.subclasses._base import SubclassSplitter, one_class_message, subclass_counts
 
@@ -65,11 +66,12 @@ class UniformSplitter(SubclassSplitter):
         -------
         self
         """
-        _, y = self._check_fit(H, y)
-        self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(one_class_message(self.classes_, type(self).__name__))
-        self.n_subclasses_ = subclass_counts(self.n_subclasses, self.classes_)
+        with unchanged_on_error(self):
+            _, y = self._check_fit(H, y)
+            self.classes_ = np.unique(y)
+            if len(self.classes_) < 2:
+                raise ValueError(one_class_message(self.classes_, type(self).__name__))
+            self.n_subclasses_ = subclass_counts(self.n_subclasses, self.classes_)
         return self
 
     def _scores(self, H: NDArray) -> NDArray:
@@ -141,7 +143,8 @@ class RandomSplitter(UniformSplitter):
         return self
 
     def _scores(self, H: NDArray) -> NDArray:
-        bits = np.ascontiguousarray(H, dtype=np.float32) + np.float32(0)  # -0.0 becomes 0.0
+        with np.errstate(over="ignore"):  # infinity has bits, too
+            bits = np.ascontiguousarray(H, dtype=np.float32) + np.float32(0)  # -0.0 becomes 0.0
         bits = bits.view(np.uint32).astype(np.uint64)
         scores = []
         for multiplier, count in zip(self._multipliers, self.n_subclasses_, strict=True):
@@ -200,12 +203,15 @@ class OracleSplitter(SubclassSplitter):
         -------
         self
         """
-        fine, labels = self._check_fit(H, y)
-        self.classes_ = np.unique(labels)
-        if len(self.classes_) < 2:
-            raise ValueError(one_class_message(self.classes_, "OracleSplitter"))
-        self.fine_labels_ = [np.unique(fine[labels == label], axis=0) for label in self.classes_]
-        self.n_subclasses_ = np.array([len(fine) for fine in self.fine_labels_], dtype=np.int64)
+        with unchanged_on_error(self):
+            fine, labels = self._check_fit(H, y)
+            self.classes_ = np.unique(labels)
+            if len(self.classes_) < 2:
+                raise ValueError(one_class_message(self.classes_, "OracleSplitter"))
+            self.fine_labels_ = [
+                np.unique(fine[labels == label], axis=0) for label in self.classes_
+            ]
+            self.n_subclasses_ = np.array([len(fine) for fine in self.fine_labels_], dtype=np.int64)
         return self
 
     def _scores(self, H: NDArray) -> NDArray:

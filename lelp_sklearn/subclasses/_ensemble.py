@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
+from lelp_sklearn._checks import unchanged_on_error
 from lelp_sklearn._compat import BaseComposition, fit_context
 from lelp_sklearn.subclasses._base import SubclassSplitter
 
@@ -123,21 +124,23 @@ class EnsembleSplitter(SubclassSplitter, BaseComposition):
         -------
         self
         """
-        rows, labels = self._check_fit(H, y)
-        if not self.splitters:
-            raise ValueError("splitters is empty; expected a list of (name, splitter).")
-        self._validate_names([name for name, _ in self.splitters])
-        said = {
-            "student_inputs": student_inputs,
-            "teacher_proba": teacher_proba,
-            "teacher_coef": teacher_coef,
-        }
-        self.splitters_ = []
-        for _, splitter in self.splitters:
-            extra = {name: v for name, v in said.items() if has_fit_parameter(splitter, name)}
-            self.splitters_.append(clone(splitter).fit(rows, labels, **extra))
-        self.classes_ = self.splitters_[0].classes_
-        self.n_subclasses_ = np.sum([s.n_subclasses_ for s in self.splitters_], axis=0)
+        with unchanged_on_error(self):
+            rows, labels = self._check_fit(H, y)
+            if not self.splitters:
+                raise ValueError("splitters is empty; expected a list of (name, splitter).")
+            self._validate_names([name for name, _ in self.splitters])
+            said = {
+                "student_inputs": student_inputs,
+                "teacher_proba": teacher_proba,
+                "teacher_coef": teacher_coef,
+            }
+            fitted = []
+            for _, splitter in self.splitters:
+                extra = {name: v for name, v in said.items() if has_fit_parameter(splitter, name)}
+                fitted.append(clone(splitter).fit(rows, labels, **extra))
+            self.splitters_ = fitted
+            self.classes_ = self.splitters_[0].classes_
+            self.n_subclasses_ = np.sum([s.n_subclasses_ for s in self.splitters_], axis=0)
         return self
 
     def _scores(self, H: NDArray) -> NDArray:

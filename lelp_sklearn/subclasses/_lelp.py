@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
@@ -18,7 +17,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from lelp_sklearn._checks import check_class_labels, check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
+from lelp_sklearn.outputs import check_proba
 from lelp_sklearn.subclasses._base import (
     FLOATS,
     SubclassSplitter,
@@ -204,10 +205,11 @@ class LELPProjector(SubclassSplitter):
         -------
         self
         """
-        self._add_rows(H, y, teacher_proba, teacher_coef, first=True)
-        self._find_directions()
-        if self._problem:
-            raise ValueError(self._problem)
+        with unchanged_on_error(self):
+            self._add_rows(H, y, teacher_proba, teacher_coef, first=True)
+            self._find_directions()
+            if self._problem:
+                raise ValueError(self._problem)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -234,8 +236,9 @@ class LELPProjector(SubclassSplitter):
         self
         """
         first = not hasattr(self, "moments_")
-        self._add_rows(H, y, teacher_proba, teacher_coef, first=first)
-        self._find_directions()
+        with unchanged_on_error(self):
+            self._add_rows(H, y, teacher_proba, teacher_coef, first=first)
+            self._find_directions()
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -253,8 +256,9 @@ class LELPProjector(SubclassSplitter):
         """
         check_is_fitted(self, "moments_")
         check_is_fitted(other, "moments_")
-        self.moments_ = self.moments_.merged(other.moments_)
-        self._find_directions()
+        with unchanged_on_error(self):
+            self.moments_ = self.moments_.merged(other.moments_)
+            self._find_directions()
         return self
 
     def _add_rows(
@@ -268,19 +272,20 @@ class LELPProjector(SubclassSplitter):
     ) -> None:
         # NaN and infinity show in the moments: a check of its own would read all rows once more.
         tensor = is_tensor(H)
+        y = None if y is None else check_class_labels(to_numpy(y))
         rows, labels = validate_data(
             self,
             stand_in(H) if tensor else H,
-            to_numpy(y),
+            y,
             dtype=FLOATS,
             ensure_all_finite=False,
             reset=first,
         )
-        check_classification_targets(labels)
         proba = None
         if teacher_proba is not None:
             proba = check_array(to_numpy(teacher_proba), dtype=FLOATS, input_name="teacher_proba")
             check_consistent_length(rows, proba)
+            proba = check_proba(proba, "teacher_proba")
         if first:
             self._teacher_coef = check_coef(to_numpy(teacher_coef), self.n_features_in_)
             self._seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -293,6 +298,7 @@ class LELPProjector(SubclassSplitter):
             raise ValueError(
                 "the squares of the embeddings overflow their dtype: scale them, or pass float64."
             )
+        check_magnitude(added.mean, "X")
         self.moments_ = added if first else self.moments_.merged(added)
 
     def _find_directions(self) -> None:
@@ -405,4 +411,10 @@ class LELPProjector(SubclassSplitter):
         sharpness = 1 / (self.scale_ * self.subclass_temperature)
         weight = self.components_ * np.repeat(sharpness, self.n_subclasses_)[:, None]
         offset = (weight * np.repeat(self.means_, self.n_subclasses_, axis=0)).sum(axis=1)
+        largest = max(np.abs(weight).max(), np.abs(offset).max())
+        if not largest < np.finfo(dtype).max:
+            raise ValueError(
+                f"the embeddings vary by {self.scale_.min():.2g} in a class, too little for "
+                f"{np.dtype(dtype)}: scale them, or pass float64."
+            )
         return weight.astype(dtype), offset.astype(dtype)

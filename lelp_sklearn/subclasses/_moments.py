@@ -74,7 +74,13 @@ class ClassMoments:
                 f"teacher_proba has {other.n_proba} columns here and {self.n_proba} before; "
                 "pass the same teacher's probabilities in every call, or in none."
             )
-        classes = np.union1d(self.classes, other.classes)
+        try:
+            classes = np.union1d(self.classes, other.classes)
+        except TypeError as error:
+            raise TypeError(
+                f"Cannot join the classes {self.classes.tolist()} and {other.classes.tolist()}: "
+                "expected labels of one type."
+            ) from error
         total = ClassMoments(classes, self.mean.shape[1], self.n_proba)
         for part in (self, other):
             total._add_logits(part.total_count, part.total_mean, part.logit_mean, part.cross)
@@ -101,7 +107,8 @@ class ClassMoments:
     @property
     def finite(self) -> bool:
         """Whether all moments are, and so all rows that went into them."""
-        return bool(np.isfinite(self.mean).all() and np.isfinite(self.scatter).all())
+        parts = (self.mean, self.scatter, self.cross)
+        return all(bool(np.isfinite(part).all()) for part in parts)
 
     def _add_block(self, H: NDArray, codes: NDArray) -> None:
         small = codes.astype(np.min_scalar_type(len(self.classes)))

@@ -7,7 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lstsq, svd
 from sklearn.utils.validation import check_array
 
+from lelp_sklearn._checks import check_magnitude
 from lelp_sklearn.subclasses._moments import ClassMoments
+
+_FLOATS = [np.float64, np.float32]
 
 NULL_SPACE_UNKNOWN = (
     "null_space=True needs the teacher's output weights: pass teacher_coef, or teacher_proba to "
@@ -23,7 +26,9 @@ def check_coef(teacher_coef: ArrayLike | None, n_features: int) -> NDArray | Non
     """Output weights (C, D) that fit embeddings of so many columns."""
     if teacher_coef is None:
         return None
-    coef = np.atleast_2d(check_array(teacher_coef, ensure_2d=False, input_name="teacher_coef"))
+    coef = check_array(teacher_coef, dtype=_FLOATS, ensure_2d=False, input_name="teacher_coef")
+    coef = np.atleast_2d(coef)
+    check_magnitude(coef, "teacher_coef")
     if coef.shape[1] != n_features:
         raise ValueError(
             f"teacher_coef has shape {coef.shape}; expected one weight for each of the "

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 
+from lelp_sklearn._checks import unchanged_on_error
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
 from lelp_sklearn.subclasses._base import (
     SubclassSplitter,
@@ -96,12 +97,13 @@ class PerClassSplitter(SubclassSplitter):
         -------
         self
         """
-        rows, labels = self._check_rows(H, y)
 
         def fit_class(Z: NDArray, own: NDArray, label: Any, count: int, seed: int) -> ClassSplit:
             return self._fit_class(Z, label, count, seed)
 
-        self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
+        with unchanged_on_error(self):
+            rows, labels = self._check_rows(H, y)
+            self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
         return self
 
     def _check_rows(self, H: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_array, check_consistent_length, check_scalar
 
+from lelp_sklearn._checks import check_magnitude
 from lelp_sklearn.subclasses._base import FLOATS
 
 
@@ -98,6 +99,7 @@ def propagate_labels(
     start: NDArray = check_array(proba, dtype=FLOATS, input_name="proba")
     rows = check_array(H, dtype=FLOATS, ensure_min_samples=2, input_name="H")
     check_consistent_length(start, rows)
+    check_magnitude(rows, "H")
     check_scalar(n_neighbors, "n_neighbors", int, min_val=1)
     check_scalar(n_iter, "n_iter", int, min_val=0)
     check_scalar(alpha, "alpha", (int, float), min_val=0, max_val=1, include_boundaries="left")

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from lelp_sklearn.outputs import check_proba
 from lelp_sklearn.subclasses._base import FLOATS
 from lelp_sklearn.subclasses._moments import ClassMoments
 from lelp_sklearn.subclasses._null_space import (
@@ -50,6 +51,7 @@ class EmbeddingSpace:
         if teacher_proba is not None:
             proba = check_array(teacher_proba, dtype=FLOATS, input_name="teacher_proba")
             check_consistent_length(H, proba)
+            proba = check_proba(proba, "teacher_proba")
         if not null_space:
             return
         if coef is None and proba is None:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, softmax
 
+from lelp_sklearn._checks import check_magnitude
+
 # Trees give exact zeros; a logarithm of them would let one teacher veto all others.
 _SMALLEST = 1e-7
 
@@ -115,6 +117,7 @@ class StandardBlock:
     def fit(cls, H: NDArray, weight: NDArray | None, n_components: int | None) -> StandardBlock:
         """Learn it from embeddings (n, D) and weights of the rows."""
         H = H.astype(np.float64)
+        check_magnitude(H, "embeddings")
         mean = np.average(H, axis=0, weights=weight)
         centred = H - mean
         share = np.full(len(H), 1 / len(H)) if weight is None else weight / weight.sum()

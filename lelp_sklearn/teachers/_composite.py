@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_array
 
+from lelp_sklearn._checks import check_class_labels
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.outputs import PROBA_TOLERANCE
 from lelp_sklearn.teachers._fitting import is_fitted
@@ -104,7 +107,17 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
         self
         """
         sources = {"proba": self.proba, "embeddings": self.embeddings}
-        arrays = {name: source for name, source in sources.items() if _is_array(source)}
+        arrays = {n: _checked(source, n) for n, source in sources.items() if _is_array(source)}
+        for name, source in sources.items():
+            if not _is_array(source) and not _asks(source):
+                raise TypeError(
+                    f"{name} is a {type(source).__name__}; expected an array, an estimator or a "
+                    "function."
+                )
+        if y is not None:
+            y = check_class_labels(y)
+            if len(y) != n_rows(X):
+                raise ValueError(f"y has {len(y)} labels and X has {n_rows(X)} rows: one a row.")
         if arrays and not self._knows(X):
             for name, array in arrays.items():
                 if len(array) != n_rows(X):
@@ -115,13 +128,13 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
             self._rows = _row_numbers(row_keys(X))
         self.proba_ = _fitted(self.proba, "predict_proba", X, y)
         self.embeddings_ = _fitted(self.embeddings, "transform", X, y)
-        labels = self._labels(y)
+        labels = self._labels(arrays.get("proba"), y)
         self._order = np.argsort(labels, kind="stable")
         self.classes_ = labels[self._order]
         if "proba" in arrays:
-            self._proba = self._answers(self._table(labels))
+            self._proba = self._answers(self._table(arrays["proba"], labels))
         if "embeddings" in arrays:
-            self._embeddings = self._answers(np.asarray(self.embeddings))
+            self._embeddings = self._answers(arrays["embeddings"])
         return self
 
     def predict_proba(self, X: Any) -> NDArray:
@@ -174,22 +187,21 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
         """
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-    def _labels(self, y: ArrayLike | None) -> NDArray:
+    def _labels(self, answers: NDArray | None, y: ArrayLike | None) -> NDArray:
         if self.classes is not None:
             return np.asarray(self.classes)
         if hasattr(self.proba_, "classes_"):
             return np.asarray(self.proba_.classes_)
-        if _is_array(self.proba) and np.ndim(self.proba) == 1:
-            return np.unique(np.asarray(self.proba))
+        if answers is not None and answers.ndim == 1:
+            return np.unique(answers)
         if y is None:
             raise ValueError(
                 "the labels of the columns of proba are not known: pass classes, or y to fit."
             )
         return np.unique(y)
 
-    def _table(self, labels: NDArray) -> NDArray:
+    def _table(self, answers: NDArray, labels: NDArray) -> NDArray:
         """Probabilities of the rows of fit, columns in the order of ``classes_``."""
-        answers = np.asarray(self.proba)
         if answers.ndim == 2:
             return _check_proba(answers, len(labels))[:, self._order]
         confidence = np.broadcast_to(np.asarray(self.confidence, dtype=float), answers.shape)
@@ -254,10 +266,23 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
 
 
 def _is_array(source: Any) -> bool:
-    return hasattr(source, "__len__") and not _asks(source)
+    return hasattr(source, "__array__") or isinstance(source, list | tuple) or issparse(source)
+
+
+def _checked(source: Any, name: str) -> NDArray:
+    """An array of numbers (n, width); of ``proba``, one of labels (n,) will do."""
+    if name == "proba":
+        array = check_array(
+            source, dtype=None, ensure_2d=False, ensure_all_finite=False, input_name=name
+        )
+        if array.ndim == 1:
+            return check_class_labels(source, name)
+    return check_array(source, dtype=[np.float64, np.float32], input_name=name)
 
 
 def _asks(source: Any) -> bool:
+    if isinstance(source, str):
+        return False
     methods = ("predict_proba", "transform", "encode")
     return callable(source) or any(hasattr(source, name) for name in methods)
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from lelp_sklearn._checks import check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import (
     Interval,
     StrOptions,
@@ -174,36 +175,38 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         -------
         self
         """
-        for name in ("weights_", "log_loss_", "n_features_in_", "feature_names_in_"):
-            if name in vars(self):  # of an earlier fit; not every one sets them
-                delattr(self, name)
-        self._check_teachers()
-        labels = self._check_labels(X, y)
-        weight = sample_weight
-        if weight is not None:
-            weight = check_sample_weight(weight, X, ensure_non_negative=True)
-        if self.prefit:
-            self.teachers_ = [fitted_teacher(teacher, X) for _, teacher in self.teachers]
-            classes = np.unique(np.asarray(self.teachers_[0].classes_))
-        else:
-            fresh = [clone(as_teacher(teacher)) for _, teacher in self.teachers]
-            self.teachers_ = [
-                teacher.fit(X, labels, **given(sample_weight=_taken(teacher, weight)))
-                for teacher in fresh
-            ]
-            classes = np.unique(np.asarray(labels))
-        self._check_classes(classes, labels)
-        self.classes_ = classes
-        for name in ("n_features_in_", "feature_names_in_"):
-            seen = [getattr(t, name) for t in self.teachers_ if hasattr(t, name)]
-            if seen:
-                setattr(self, name, seen[0])
-        losses = self._meet_rows(X, labels, weight)
-        if self.combine == "log_loss":
-            self.log_loss_ = np.array(losses)
-            self.weights_ = softmax(-self.log_loss_)
-        elif self.combine.startswith("mean"):
-            self.weights_ = np.full(len(self.teachers_), 1 / len(self.teachers_))
+        with unchanged_on_error(self):
+            for name in ("weights_", "log_loss_", "n_features_in_", "feature_names_in_"):
+                if name in vars(self):  # of an earlier fit; not every one sets them
+                    delattr(self, name)
+            self._check_teachers()
+            labels = self._check_labels(X, y)
+            weight = sample_weight
+            if weight is not None:
+                weight = check_sample_weight(weight, X, ensure_non_negative=True)
+                check_magnitude(weight, "sample_weight")
+            if self.prefit:
+                self.teachers_ = [fitted_teacher(teacher, X) for _, teacher in self.teachers]
+                classes = np.unique(np.asarray(self.teachers_[0].classes_))
+            else:
+                fresh = [clone(as_teacher(teacher)) for _, teacher in self.teachers]
+                self.teachers_ = [
+                    teacher.fit(X, labels, **given(sample_weight=_taken(teacher, weight)))
+                    for teacher in fresh
+                ]
+                classes = np.unique(np.asarray(labels))
+            self._check_classes(classes, labels)
+            self.classes_ = classes
+            for name in ("n_features_in_", "feature_names_in_"):
+                seen = [getattr(t, name) for t in self.teachers_ if hasattr(t, name)]
+                if seen:
+                    setattr(self, name, seen[0])
+            losses = self._meet_rows(X, labels, weight)
+            if self.combine == "log_loss":
+                self.log_loss_ = np.array(losses)
+                self.weights_ = softmax(-self.log_loss_)
+            elif self.combine.startswith("mean"):
+                self.weights_ = np.full(len(self.teachers_), 1 / len(self.teachers_))
         return self
 
     def predict(self, X: Any) -> NDArray:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MetaEstimatorMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import assert_all_finite, get_tags
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from lelp_sklearn._checks import check_class_labels
 from lelp_sklearn._compat import BaseComposition, clone_parameters
 from lelp_sklearn.teachers._fitting import is_fitted
 
@@ -87,10 +87,7 @@ class NamedTeachers(MetaEstimatorMixin, BaseComposition):
                 "prefit teachers do without, and not with combine='log_loss'."
             )
         check_consistent_length(X, y)
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        return labels
+        return check_class_labels(y)
 
     def _check_classes(self, classes: NDArray, labels: NDArray | None) -> None:
         """Teachers agree on the classes, and y holds no others."""

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from sklearn.utils.validation import check_array
 
-from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn._rows import n_rows
+from lelp_sklearn.outputs import TeacherOutputs, check_proba
 
 
 def teacher_outputs(
@@ -73,11 +75,27 @@ def teacher_outputs(
                 f"{type(teacher).__name__}.transform gives a sparse matrix; embeddings are dense: "
                 "wrap the teacher by as_teacher(teacher, X), which reduces them."
             )
-        embeddings = None if embeddings is None else np.asarray(embeddings)
-        outputs = TeacherOutputs(np.asarray(teacher.predict_proba(X)), embeddings)
+        proba = _check_said(teacher.predict_proba(X), "probabilities", teacher, X)
+        if embeddings is not None:
+            embeddings = _check_said(embeddings, "embeddings", teacher, X)
+        outputs = TeacherOutputs(check_proba(proba, "the teacher's probabilities"), embeddings)
     if classes is None:
         return outputs
     return replace(outputs, proba=align_proba(outputs.proba, teacher.classes_, classes))
+
+
+def _check_said(said: Any, what: str, teacher: Any, X: Any) -> NDArray:
+    """What a teacher of the user's own says: numbers (n_rows, width)."""
+    # Who reads embeddings looks for NaN in them, and knows the teacher's name.
+    finite = what == "probabilities"
+    array: NDArray = check_array(said, input_name=f"the teacher's {what}", ensure_all_finite=finite)
+    n = n_rows(X) if hasattr(X, "shape") or isinstance(X, list) else len(array)
+    if len(array) != n:
+        raise ValueError(
+            f"{type(teacher).__name__} gives {what} of {len(array)} rows for {n} rows of X: "
+            "expected one a row."
+        )
+    return array
 
 
 def align_proba(proba: NDArray, teacher_classes: ArrayLike, classes: ArrayLike) -> NDArray:
@@ -111,5 +129,10 @@ def align_proba(proba: NDArray, teacher_classes: ArrayLike, classes: ArrayLike) 
         raise ValueError(
             f"the teacher knows the classes {known}, the student is to learn {wanted}: both must "
             "have the same."
+        )
+    if proba.ndim != 2 or proba.shape[1] != len(known):
+        raise ValueError(
+            f"the teacher's probabilities have shape {proba.shape}; expected (n_rows, "
+            f"{len(known)}), one column for each of its classes {known}."
         )
     return proba[:, [known.index(label) for label in wanted]]

@@ -26,7 +26,7 @@ VALIDATION = [
 PLAIN_WARNINGS = (DataConversionWarning, ConvergenceWarning, UndefinedMetricWarning)
 
 
-class Foreign(AssertionError):
+class ForeignError(AssertionError):
     """An error or a warning from the depths."""
 
 
@@ -34,7 +34,7 @@ class Foreign(AssertionError):
 def own_words(also=()):
     """Turn errors and warnings that are not in our own words into failures.
 
-    ``also`` names packages whose own refusals are right: those of an estimator that a user chose.
+    ``also`` names packages that answer for themselves: those of an estimator that a user chose.
     """
     strange = []
 
@@ -47,43 +47,65 @@ def own_words(also=()):
             warnings.simplefilter("always")
             warnings.showwarning = show
             yield
-    except Foreign:
+    except ForeignError:
         raise
     except Exception as error:
         if not in_own_words(error, also):
-            raise Foreign(f"{type(error).__name__}: {error}") from error
+            raise ForeignError(f"{type(error).__name__}: {error}") from error
         if strange:
-            raise Foreign(f"warned before an error of ours: {strange[0]}") from error
+            raise ForeignError(f"warned before an error of ours: {strange[0]}") from error
         raise
     if strange:
-        raise Foreign(f"warned: {strange[0]}")
+        raise ForeignError(f"warned: {strange[0]}")
 
 
 def in_own_words(error, also=()):
     """Whether it was raised on purpose: by a statement of ours, or in scikit-learn's checks."""
     if not isinstance(error, ValueError | TypeError | NonFiniteError) or not str(error):
         return False
+    frames = []
     trace = error.__traceback__
-    while trace.tb_next is not None:
+    while trace is not None:
+        frames.append((trace.tb_frame, trace.tb_lasti))
         trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    path = Path(code.co_filename)
-    if path in VALIDATION:
+    frame, last = frames[-1]
+    path = Path(frame.f_code.co_filename)
+    if path in VALIDATION or _theirs((f for f, _ in reversed(frames)), also):
         return True
     # Without a raise statement it comes from compiled code that ours has called.
-    raised = dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
-    return raised and (OURS in path.parents or any(name in path.parts for name in also))
+    raised = dis.opname[frame.f_code.co_code[last]] == "RAISE_VARARGS"
+    checked = any(Path(f.f_code.co_filename) in VALIDATION for f, _ in frames)
+    names_twice = checked and "narwhals" in path.parts  # says which columns come twice
+    return raised and (OURS in path.parents or names_twice)
 
 
 def _issued_by_us(category, also):
-    if not issubclass(category, UserWarning):
-        return False
     frame = sys._getframe(2)
     while frame.f_code.co_filename.endswith(("warnings.py", "contextlib.py")):
         frame = frame.f_back
+    if _theirs(_outwards(frame), also):
+        return True
     path = Path(frame.f_code.co_filename)
-    mine = OURS in path.parents or SKLEARN in path.parents or any(n in path.parts for n in also)
-    return mine and "warn" in frame.f_code.co_names  # compiled code warns in our name, too
+    mine = OURS in path.parents or SKLEARN in path.parents
+    # Compiled code warns in our name, too.
+    return mine and issubclass(category, UserWarning) and "warn" in frame.f_code.co_names
+
+
+def _theirs(frames, also):
+    """Whether a package of the user's choice comes before us, from the inside outwards."""
+    for frame in frames:
+        path = Path(frame.f_code.co_filename)
+        if OURS in path.parents:
+            return False
+        if any(name in path.parts for name in also):
+            return True
+    return False
+
+
+def _outwards(frame):
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def check_proba(proba, n_rows, n_classes):

@@ -46,7 +46,8 @@ def put(value):
         rows = array(given)
         if not isinstance(value, bool | int | float) or rows.dtype.kind not in "fc":
             rows = rows.astype(object if not isinstance(value, float) else float)
-        rows.flat[at % rows.size] = value
+        cell = at % rows.size
+        rows.flat[cell - (rows.ndim == 1 and cell % 5 == 4)] = value  # not where labels go unread
         return rows
 
     return change
@@ -142,7 +143,6 @@ NOT_NUMBERS = _of(
     complex_numbers=lambda given, at: array(given) + 1j,
     words=lambda given, at: np.full(array(given).shape, "word"),
     bytes_inside=put(b"word"),
-    dates=lambda given, at: np.full(array(given).shape, np.datetime64("2026-01-01")),
     one_dimension=lambda given, at: array(given)[..., 0],
     no_columns=lambda given, at: array(given)[:, :0],
 )
@@ -150,6 +150,7 @@ SIZES = _of(
     ODD,
     huge=put(1e300),
     huge_single=put(3e38),
+    dates=lambda given, at: np.full(array(given).shape, np.datetime64("2026-01-01")),
     large=lambda given, at: array(given) * 1e18,
     all_huge=lambda given, at: array(given) * 1e37,
     all_huge_double=lambda given, at: array(given) * 1e200,
@@ -244,7 +245,6 @@ LABELS = (
         polars_series=lambda given, at: polars.Series(array(given)),
         small=lambda given, at: array(given).astype(np.int8),
         unsigned=lambda given, at: array(given).astype(np.uint64),
-        column=lambda given, at: array(given)[:, None],
         whole_floats=lambda given, at: array(given).astype(float),
     )
     + LENGTHS
@@ -256,6 +256,7 @@ LABELS = (
         pandas_na=put(pd.NA),
         one_class=lambda given, at: array(given) * 0,
         mixed=put("word"),
+        mixed_list=lambda given, at: ["word", *array(given).tolist()[1:]],
         halves=lambda given, at: array(given) + 0.5 * np.arange(len(array(given))),
         two_columns=lambda given, at: np.column_stack([given, given]),
         lists_inside=lambda given, at: [[v] if i % 2 else v for i, v in enumerate(given)],
@@ -287,6 +288,7 @@ LABELS = (
         all_different=lambda given, at: np.arange(len(array(given))),
         dates=lambda given, at: np.datetime64("2026-01-01") + array(given),
         half_floats=lambda given, at: array(given) + 0.5,
+        column=lambda given, at: array(given)[:, None],
     )
 )
 
@@ -377,12 +379,21 @@ def _without(mutations, *names):
 ASKED_WITH_Y = _renamed(ASKED, BAD, "row_short", "row_long", "one_row")
 _CLASS_CHANGES = ("one_class", "halves", "none_inside", "mixed")
 SCORED = [m if m.expected is FORM else m._replace(expected=ODD) for m in LABELS]
-SCORED = _renamed(SCORED, BAD, "row_short", "row_long", "no_rows", "one_row", "scalar", "word",
-                  "absent", "two_columns", "nan")
+SCORED = _renamed(
+    SCORED,
+    BAD,
+    "row_short",
+    "row_long",
+    "no_rows",
+    "one_row",
+    "scalar",
+    "word",
+    "absent",
+    "two_columns",
+    "nan",
+)
 SHOWN = [m._replace(expected=ODD) if m.expected is BAD else m for m in LABELS]
 SHOWN = _renamed(SHOWN, BAD, "row_short", "row_long", "no_rows", "one_row", "scalar", "word")
-SCORE_WEIGHTS = [m._replace(expected=ODD) if m.expected is BAD else m for m in WEIGHTS]
-SCORE_WEIGHTS = _renamed(SCORE_WEIGHTS, BAD, "row_short", "row_long", "nan", "inf")
 JOINED = [m._replace(expected=ODD) if m in SIZES else m for m in EMBEDDINGS]
 JOINED = [m for m in JOINED if m not in SIZES] + _bad_width(WIDTHS)
 COUNTS = (
@@ -433,11 +444,35 @@ ANY_ROWS = [
 ANY_ROWS = [m._replace(expected=FORM) for m in ANY_ROWS] + [
     m._replace(expected=BAD) for m in ROWS if m.name in ("row_short", "row_long", "no_rows")
 ]
+# Columns of anything may be drawn anew.
+DRAWN_FROM = [m if m.expected is FORM else m._replace(expected=ODD) for m in ROWS]
+DRAWN_FROM = _renamed(DRAWN_FROM, BAD, "no_rows", "scalar", "word", "absent", "no_columns")
+DRAWN_FROM = _renamed(DRAWN_FROM, ODD, "objects")
 CHOSEN = _without(ROWS, "tuples")
-MADE_FROM = [m._replace(expected=ODD) if m.name in ("nan", "row_short", "row_long") else m for m in ROWS]
+MADE_FROM = [
+    m._replace(expected=ODD) if m.name in ("nan", "row_short", "row_long", "objects") else m
+    for m in ROWS
+]
 UNREAD = [m if m.expected is FORM else m._replace(expected=ODD) for m in LABELS]
 SMOOTHED = [m._replace(expected=ODD) if m.expected is BAD else m for m in PROBA]
-SAID, SAID_EMBEDDINGS = PROBA, EMBEDDINGS
-REMEMBERED = [m if m.name in ("read_only", "non_contiguous") else m._replace(expected=ODD) for m in ROWS]
+SAID, SAID_EMBEDDINGS = (
+    _without(PROBA, "nearly"),
+    _renamed(EMBEDDINGS, ODD, "dates", "nan", "inf", "minus_inf"),
+)
+REMEMBERED = [
+    m if m.name in ("read_only", "non_contiguous") else m._replace(expected=ODD) for m in ROWS
+]
 UNLABELED = [m._replace(expected=ODD) if m.expected is FORM or "row" in m.name else m for m in ROWS]
-UNLABELED = _without(UNLABELED, "absent") + OPTIONAL
+UNLABELED = _without(UNLABELED, "absent", "dates") + OPTIONAL
+
+LATER_LABELS = _renamed(LABELS, ODD, "one_class")
+LATER_MASK = _renamed(MASK, ODD, "one_known")
+# A projector knows no classes; a student does.
+SPLIT_COEF = _renamed(COEF, ODD, "row_short")
+# Hard labels are answers, too; and what nearly sums to 1 is given back as it came.
+ANSWERS = _without(_renamed(PROBA, ODD, "one_dimension"), "nearly")
+# Rows that unlabelled ones of another container join.
+BESIDE_OTHERS = _renamed(_without(ROWS, "dates"), ODD, "frame", "polars_frame", "objects")
+FEWER_WEIGHTS = _without(WEIGHTS, "two_columns", "column", "sparse_column", "mapping", "scalar")
+# No rows have no probabilities, and what is served need not be told so.
+SERVED = _renamed(ASKED, ODD, "no_rows")

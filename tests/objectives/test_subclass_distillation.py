@@ -216,3 +216,11 @@ def test_partial_fit_and_grids():
         StudentClassifier(objective=SubclassDistillation()).fit(
             ROWS.X, ROWS.y, teacher_proba=ROWS.proba
         )
+
+
+def test_a_failed_fit_leaves_the_teacher_as_it_was():
+    teacher = SubclassTeacher(max_epochs=1, device="cpu").fit(ROWS.X, ROWS.y)
+    before = dict(vars(teacher))
+    with pytest.raises(ValueError, match="NaN"):
+        teacher.fit(ROWS.X[:, :9] * np.nan, ROWS.y)
+    assert vars(teacher) == before

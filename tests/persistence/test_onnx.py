@@ -25,16 +25,19 @@ from torch import nn
 
 import lelp_sklearn
 from lelp_sklearn import (
+    KD,
     MLP,
     BagOfNgrams,
     CrossEntropy,
     DistilledClassifier,
+    HiddenLayers,
     LELPStudentClassifier,
     OnnxStudent,
     SimKD,
     StaticText,
     StudentClassifier,
     TabularMLP,
+    TextTransformer,
     to_onnx,
 )
 from tests.data import digits
@@ -281,6 +284,19 @@ def test_rows_that_onnx_cannot_read_are_refused():
     texts = student(StaticText, inputs=lelp_sklearn.TokenInputs(vocab_size=60)).fit(TEXTS, LIKED)
     with pytest.raises(TypeError, match="TokenInputs, which has no form in ONNX: use Tfidf"):
         to_onnx(texts, TEXTS)
+    same = lelp_sklearn.TokenizerInputs(texts.inputs_.tokenizer_)
+    texts = student(TextTransformer, inputs=same, module__width=8).fit(TEXTS, LIKED)
+    with pytest.raises(TypeError, match="TokenizerInputs, which has no form in ONNX: use Tfidf"):
+        to_onnx(texts, TEXTS)
+
+
+def test_what_an_objective_looks_at_in_training_is_not_exported():
+    rows = digits(60)
+    X, objective = rows.X.astype(np.float32), KD() + HiddenLayers()
+    model = StudentClassifier(MLP, module__hidden=(6, 5), objective=objective, max_epochs=2)
+    hidden = np.stack([rows.embeddings, rows.embeddings[:, ::-1]], axis=1)
+    model.fit(X, rows.y, teacher_proba=rows.proba, teacher_hidden=hidden)
+    np.testing.assert_allclose(served(model, X).predict_proba(X), model.predict_proba(X), atol=1e-6)
 
 
 def test_steps_that_skl2onnx_does_not_know_are_refused(tmp_path):
@@ -298,30 +314,17 @@ class _Unknown(TransformerMixin, BaseEstimator):
         return X
 
 
-class _Gated(nn.Module):
-    """Of parts that only torch can export."""
-
-    def __init__(self, n_features):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(n_features, 4), nn.GELU())
+class _Gated(nn.Linear):
+    """A known layer whose forward is another, of parts that only torch can export."""
 
     def forward(self, X):
-        return self.layers(X) * X[:, :1].sigmoid()
+        return nn.functional.gelu(super().forward(X)) * X[:, :1].sigmoid()
 
 
-class _Doubled(nn.Linear):
-    """A known layer whose forward is another."""
-
-    def forward(self, X):
-        return 2 * super().forward(X)
-
-
-@pytest.mark.parametrize(
-    "module", [_Gated, nn.Sequential(_Doubled(3, 4), nn.ReLU(), nn.Linear(4, 2))], ids=["", "layer"]
-)
-def test_a_body_of_ones_own_goes_through_torch(module):
+def test_a_module_of_ones_own_goes_through_torch():
     pytest.importorskip("onnxscript")
     X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    module = nn.Sequential(nn.Linear(3, 4), _Gated(4, 4), nn.ReLU(), nn.Linear(4, 2))
     model = student(module).fit(X, np.arange(20) % 2)
     found = served(model, X)
     np.testing.assert_allclose(found.predict_proba(X[:5]), model.predict_proba(X[:5]), atol=1e-6)

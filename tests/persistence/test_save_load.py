@@ -66,6 +66,7 @@ from lelp_sklearn import (
     TableInputs,
     TabularMLP,
     TextCNN,
+    TextTransformer,
     TokenInputs,
     UniformSplitter,
     load,
@@ -167,6 +168,7 @@ def test_students_of_every_objective_that_learns_something(objective, tmp_path):
         (student(StaticText, module__dim=4), TEXTS),
         (student(StaticText, inputs=TokenInputs(vocab_size=30, max_length=3)), TEXTS),
         (student(TextCNN, module__channels=2, module__dim=4), TEXTS),
+        (student(TextTransformer, module__width=8, module__n_layers=1), TEXTS),
         (make_pipeline(TfidfVectorizer(), student(BagOfNgrams, module__hidden=4)), TEXTS),
         (make_pipeline(Normalizer(), student()), ROWS.X),  # by skops
         (make_pipeline(make_union(StandardScaler(), Normalizer()), student()), ROWS.X),
@@ -249,6 +251,7 @@ def test_a_projector_goes_on_from_its_moments(tmp_path):
             "validation_fraction": st.sampled_from([0.0, 0.2]),
             "random_state": st.integers(0, 2**31 - 1),
             "n_threads": st.sampled_from([1, None]),
+            "bf16": st.booleans(),
         }
     ),
     st.sampled_from(
@@ -272,6 +275,7 @@ def test_students_of_any_parameters(tmp_path_factory, params, labels, named):
     assert again.classes_.dtype == model.classes_.dtype
     assert again.get_params(deep=False).keys() == model.get_params(deep=False).keys()
     assert again.lr == model.lr
+    assert again.bf16 == model.bf16
     assert again.subclass_weight == model.subclass_weight
     assert list(getattr(again, "feature_names_in_", [])) == (list(X.columns) if named else [])
 
@@ -532,6 +536,7 @@ def test_files_of_format_1_load(name):
     # Another processor may round otherwise.
     np.testing.assert_allclose(model.predict_proba(X), expected["proba"], rtol=1e-5)
     assert model.classes_.tolist() == expected["classes"]
+    assert model.bf16 is False  # a parameter that students did not have then
 
 
 def test_the_public_names():

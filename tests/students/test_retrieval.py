@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 
 from lelp_sklearn import (
     KD,
@@ -71,6 +72,33 @@ def fitted():
 
 def fresh(fitted):
     return pickle.loads(pickle.dumps(fitted))
+
+
+class Fails(Callback):
+    def __init__(self, epochs):
+        self.epochs = epochs  # of all fits; copies and clones count on
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.epochs.pop() == "fail":
+            raise RuntimeError("a callback's own")
+
+
+class Epochs(list):
+    def __deepcopy__(self, memo):
+        return self
+
+
+@pytest.mark.parametrize("fit_that_fails", [0, 1, 2])  # the aligned, the plain, the last
+def test_a_failed_fit_leaves_it_as_it_was(fit_that_fails):
+    one = model(retrieval_weight="auto").fit(X, Y, **TEACHER)
+    before, answer = dict(vars(one)), one.predict_proba(ROWS.X)
+    epochs = Epochs(["fail", *[""] * 6 * fit_that_fails])
+    one.student = small(callbacks=[Fails(epochs)])
+    with pytest.raises(RuntimeError, match="a callback's own"):
+        one.fit(X[:, :9], 1 - Y, **TEACHER)
+    assert not epochs
+    assert vars(one) == before | {"student": one.student}
+    np.testing.assert_array_equal(one.predict_proba(ROWS.X), answer)
 
 
 # What is mixed.

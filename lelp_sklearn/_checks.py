@@ -1,0 +1,70 @@
+"""What fits ask of labels and of sizes, and that a failed one leaves no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+
+def check_class_labels(y: ArrayLike, name: str = "y", *, warn: bool = True) -> NDArray:
+    """Labels of classes, one-dimensional, of one type and none of them missing.
+
+    Raises
+    ------
+    TypeError
+        If they have no order: those of several types, or missing ones among them.
+    ValueError
+        If they are NaN, infinite, continuous, or have other dimensions.
+    """
+    labels = column_or_1d(y, warn=warn)
+    if labels.dtype.kind in "US" and isinstance(y, list | tuple):
+        # Of a list of words and numbers, numpy makes words.
+        check_one_type(np.array(y, dtype=object).ravel(), name)
+    check_one_type(labels, name)
+    assert_all_finite(labels, input_name=name)
+    check_classification_targets(labels)
+    return labels
+
+
+def check_one_type(labels: NDArray, name: str) -> None:
+    """Refuse labels that have no order, such as None beside words."""
+    if labels.dtype.kind != "O":
+        return
+    try:
+        np.unique(np.concatenate([labels, labels[:1]]))  # even one is compared
+    except TypeError as error:
+        types = sorted({type(label).__name__ for label in labels.tolist()})
+        raise TypeError(
+            f"{name} holds values of the types {types}, which have no order: expected labels "
+            "of one type, none of them missing."
+        ) from error
+
+
+def check_magnitude(array: NDArray, name: str, dtype: Any = None) -> None:
+    """Refuse numbers whose squares would not sum up in a type of float, by default their own."""
+    dtype = np.dtype(array.dtype if dtype is None else dtype)
+    if array.size == 0 or dtype.kind != "f":
+        return
+    largest = float(max(array.max(), -array.min()))
+    if largest > float(np.sqrt(np.finfo(dtype).max / array.size)):
+        raise ValueError(
+            f"{name} holds numbers up to {largest:.2g}, whose squares overflow {dtype}: scale them."
+        )
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Give an estimator its attributes back if what is done inside fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
