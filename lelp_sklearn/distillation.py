@@ -22,7 +22,14 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
-from lelp_sklearn._compat import HasMethods, Interval, StrOptions, clone_parameters, fit_context
+from lelp_sklearn._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    clone_parameters,
+    fit_context,
+)
 from lelp_sklearn._rows import n_rows, stack_rows
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
@@ -214,13 +221,17 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         X_unlabeled: Any,
         saving: dict[str, Any],
     ) -> DistilledClassifier:
-        check_consistent_length(X, y, sample_weight)
+        check_consistent_length(X, y)
         X, X_unlabeled = indexable(X)[0], indexable(X_unlabeled)[0]
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         classes = np.unique(labels)
-        weight = None if sample_weight is None else np.asarray(sample_weight)
+        weight = None
+        if sample_weight is not None:
+            weight = check_sample_weight(
+                sample_weight, np.empty((len(labels), 1)), ensure_non_negative=True
+            )
         pool = self._pool(X, labels, X_unlabeled)
         outputs = self._ask(X, labels, classes, weight, X_unlabeled, pool)
         arrays = {f"teacher_{name}": getattr(outputs, name) for name in outputs.given}

@@ -473,6 +473,5 @@ SPLIT_COEF = _renamed(COEF, ODD, "row_short")
 ANSWERS = _without(_renamed(PROBA, ODD, "one_dimension"), "nearly")
 # Rows that unlabelled ones of another container join.
 BESIDE_OTHERS = _renamed(_without(ROWS, "dates"), ODD, "frame", "polars_frame", "objects")
-FEWER_WEIGHTS = _without(WEIGHTS, "two_columns", "column", "sparse_column", "mapping", "scalar")
 # No rows have no probabilities, and what is served need not be told so.
 SERVED = _renamed(ASKED, ODD, "no_rows")

@@ -613,7 +613,7 @@ def teachers():
             {
                 **fit,
                 "X": m.BESIDE_OTHERS,
-                "sample_weight": m.FEWER_WEIGHTS,
+                "sample_weight": m.WEIGHTS,
                 "X_unlabeled": m.UNLABELED,
             },
             values={"X_unlabeled": X[:7]},
