@@ -180,14 +180,14 @@ def check_teacher_outputs(
 def check_proba(proba: NDArray, name: str) -> NDArray:
     """Rows of probabilities, each sum within 0.01 of 1; what rounds below 0 is 0 afterwards."""
     off = np.abs(proba.sum(axis=1, dtype=np.float64) - 1)
-    negative = proba.min() < -_ROUNDING
-    if negative or off.max() > PROBA_TOLERANCE:
+    negative = (proba < -_ROUNDING).any()
+    if negative or (off > PROBA_TOLERANCE).any():
         row = int(proba.min(axis=1).argmin()) if negative else int(off.argmax())
         raise ValueError(
             f"{name} row {row} is {np.round(proba[row], 4).tolist()}: expected probabilities that "
             f"sum to 1 (tolerance {PROBA_TOLERANCE}). Are these logits? Then pass their soft-max."
         )
-    return np.maximum(proba, 0) if proba.min() < 0 else proba
+    return np.maximum(proba, 0) if (proba < 0).any() else proba
 
 
 def _check_rows(

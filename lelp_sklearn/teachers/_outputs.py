@@ -88,7 +88,9 @@ def _check_said(said: Any, what: str, teacher: Any, X: Any) -> NDArray:
     """What a teacher of the user's own says: numbers (n_rows, width)."""
     # Who reads embeddings looks for NaN in them, and knows the teacher's name.
     finite = what == "probabilities"
-    array: NDArray = check_array(said, input_name=f"the teacher's {what}", ensure_all_finite=finite)
+    array: NDArray = check_array(
+        said, input_name=f"the teacher's {what}", ensure_all_finite=finite, ensure_min_samples=0
+    )
     n = n_rows(X) if hasattr(X, "shape") or isinstance(X, list) else len(array)
     if len(array) != n:
         raise ValueError(

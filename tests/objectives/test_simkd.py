@@ -84,7 +84,7 @@ def test_weights_that_do_not_fit():
         fit(SimKD(), teacher={**TEACHER, "teacher_coef": COEF[:, :9]})
     proba, coef = linear_teacher(3)
     teacher = {**TEACHER, "teacher_proba": proba, "teacher_coef": coef[:1]}
-    with pytest.raises(ValueError, match="one row for each of 3 classes"):
+    with pytest.raises(ValueError, match="1 rows, the student sees 3 classes"):
         fit(SimKD(), y=proba.argmax(axis=1), teacher=teacher)
 
 
