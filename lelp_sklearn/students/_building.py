@@ -18,7 +18,6 @@ from lelp_sklearn.students._callbacks import (
 )
 from lelp_sklearn.students._checkpoint import Checkpoint
 from lelp_sklearn.students._net import DistillationNet
-from lelp_sklearn.students._optimizers import SparseAdamW
 
 # Updates all weights in one kernel: about an eighth of a small student's training time.
 # SGD is left out: its kernel takes no sparse gradients.
@@ -59,7 +58,7 @@ def make_net(
         module__n_logits=sum(objective.n_subclasses_),
         module__example=student.inputs_.example(student),
         module__objective=objective,
-        optimizer=SparseAdamW if student.optimizer is torch.optim.AdamW else student.optimizer,
+        optimizer=student.optimizer,
         lr=student.lr,
         max_epochs=student.max_epochs,
         batch_size=student.batch_size,

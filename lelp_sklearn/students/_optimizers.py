@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def gives_sparse_gradients(module: torch.nn.Module) -> bool:
+    """Whether a module has a table of which only the rows of a batch get gradients."""
+    return any(getattr(part, "sparse", False) for part in module.modules())
+
+
 class SparseAdamW(torch.optim.AdamW):
     """AdamW that updates, of parameters with sparse gradients, only the rows a batch touched.
 

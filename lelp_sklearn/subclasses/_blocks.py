@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK_SIZE = 2**16  # numbers turned at a time, so that they stay near the processor
+_CHUNK_SIZE = 2**18  # numbers turned at a time: 1 MB in float32 stays near the processor
 
 
 def block_starts(n_subclasses: NDArray) -> NDArray:

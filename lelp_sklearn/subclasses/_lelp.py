@@ -46,7 +46,7 @@ from lelp_sklearn.subclasses._tensors import (
     to_numpy,
 )
 
-_CHUNK_ROWS = 4096  # split at a time, so that scores stay near the processor
+_CHUNK_ROWS = 2**16  # split at a time: scores are never there whole
 
 
 class LELPProjector(SubclassSplitter):

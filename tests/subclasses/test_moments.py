@@ -18,10 +18,10 @@ from tests.data import embeddings, linear_teacher
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Several blocks, sums in single precision and chunks (of 64 rows) of 900 rows of 6."""
+    """Several blocks and chunks of 900 rows of 6."""
     monkeypatch.setattr(_moments, "_BLOCK_SIZE", 500 * 6)
-    monkeypatch.setattr(_moments, "_ROWS_IN_SINGLE", 100)
-    monkeypatch.setattr(_moments, "_CHUNK_SIZE", 64 * 6)
+    monkeypatch.setattr(_moments, "_CHUNK_ROWS", 64)
+    monkeypatch.setattr(_moments, "_FEW_ROWS", 50)
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-6), (np.float64, 1e-12)])
