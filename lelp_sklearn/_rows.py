@@ -78,7 +78,23 @@ def check_texts(X: Any) -> list[str]:
         )
     if not texts:
         raise ValueError("X has 0 rows; expected at least one text.")
+    broken = next((i for i, text in enumerate(texts) if not _encodes(text)), None)
+    if broken is not None:
+        raise ValueError(
+            f"X holds half a character, a lone surrogate, in row {broken}; expected text that "
+            "UTF-8 can hold: text.encode('utf-8', 'replace').decode() puts a ? in its place."
+        )
     return texts
+
+
+def _encodes(text: str) -> bool:
+    if text.isascii():  # known without looking
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _stack_frames(first: Any, second: Any) -> Any:

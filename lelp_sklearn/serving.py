@@ -137,8 +137,8 @@ class OnnxStudent:
         Raises
         ------
         ValueError
-            If the columns are not the model's, or the probabilities come out as NaN, as they do
-            where numbers are missing.
+            If the columns are not the model's, numbers are not those of its type, or the
+            probabilities come out as NaN, as they do where numbers are missing.
         """
         return self._run(X, ["probabilities"])[0]
 
@@ -172,7 +172,7 @@ class OnnxStudent:
             dtype = self._dtypes[0]
             rows = X.tocsr().astype(dtype) if sparse else X
             if not sparse and (type(X) is not np.ndarray or X.dtype != dtype):
-                rows = _numbers(X, dtype)
+                rows = _numbers("X", X, dtype)
             rows = rows if sparse else np.ascontiguousarray(rows)
             if len(rows.shape) != 2 or rows.shape[1] != self.n_features_in_:
                 raise ValueError(
@@ -193,23 +193,31 @@ class OnnxStudent:
             raise ValueError(f"X lacks the columns {missing}; its columns are {list(X.columns)}.")
         arrays = [np.asarray(X[name]) for name in self.feature_names_in_]
         if self._matrix is not None:
-            return [np.stack(arrays, axis=1).astype(self._dtypes[0], copy=False, order="C")]
+            return [np.ascontiguousarray(_numbers("X", np.stack(arrays, axis=1), self._dtypes[0]))]
         return [
-            _texts(name, array) if dtype is np.object_ else array.astype(dtype).reshape(-1, 1)
+            _texts(name, array)
+            if dtype is np.object_
+            else _numbers(name, array, dtype).reshape(-1, 1)
             for name, array, dtype in zip(self.feature_names_in_, arrays, self._dtypes, strict=True)
         ]
 
 
-def _numbers(X: Any, dtype: Any) -> NDArray:
-    """Rows as the model's type of number; what it cannot hold is infinite."""
+def _numbers(name: str, values: Any, dtype: Any) -> NDArray:
+    """Values as the model's type of number; what a float cannot hold is infinite."""
     try:
-        rows = np.asarray(X)
-        if rows.dtype.kind in "cmM":
-            raise TypeError(f"they are {rows.dtype}")
+        given = np.asarray(values)
+        if given.dtype.kind in "cmM":
+            raise TypeError(f"they are {given.dtype}")
         with np.errstate(over="ignore", invalid="ignore"):
-            return rows.astype(dtype)
+            numbers = given.astype(dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"X does not hold rows of real numbers: {error}.") from error
+        raise ValueError(f"{name} does not hold real numbers: {error}.") from error
+    if dtype in (np.int64, np.bool_) and (changed := given[numbers != given]).size:
+        raise ValueError(
+            f"{name} holds {changed[0]}, and the model takes {dtype.__name__} there, as the sample "
+            "was that to_onnx was given. Give it a sample of floats, for a model that takes those."
+        )
+    return numbers
 
 
 def _texts(name: str, values: Any) -> NDArray:

@@ -58,7 +58,11 @@ class Fails(Callback):
     [
         ({"callbacks": [Fails(RuntimeError("a callback's own"))]}, ROWS.X, "a callback's own"),
         ({"callbacks": [Fails(Killed("a kill"))]}, ROWS.X, "a kill"),
-        ({"lr": 1e30, "schedule": None}, ROWS.X, "The student keeps"),  # weights, were it alone
+        (
+            {"lr": 1e30, "schedule": None},
+            ROWS.X,
+            r"DistilledClassifier is what it was.*student__lr",
+        ),
         ({}, ROWS.X * np.nan, "NaN"),  # which the teacher does not take
     ],
 )

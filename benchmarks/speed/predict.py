@@ -11,7 +11,7 @@ from scipy import sparse
 
 from lelp_sklearn import MLP, BagOfNgrams, CrossEntropy, StudentClassifier
 from lelp_sklearn._torch import torch_threads
-from lelp_sklearn.losses import fold
+from lelp_sklearn.students._net import class_probabilities
 
 
 def student(X, y, module, **params):
@@ -29,7 +29,7 @@ def student(X, y, module, **params):
 @torch.inference_mode()
 def bare(module, chunks):
     with torch_threads(1):
-        return torch.cat([fold(module(c).logits, (10, 10)).softmax(dim=1) for c in chunks]).numpy()
+        return torch.cat([class_probabilities(module(c).logits, (10, 10)) for c in chunks]).numpy()
 
 
 @torch.inference_mode()
@@ -49,7 +49,7 @@ def bag(body, head, X):
                 per_sample_weights=values[inside],
                 include_last_offset=True,
             )
-            found.append(fold(head(embedding + body.bias), (10, 10)).softmax(dim=1))
+            found.append(class_probabilities(head(embedding + body.bias), (10, 10)))
         return torch.cat(found).numpy()
 
 

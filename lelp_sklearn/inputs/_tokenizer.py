@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn._compat import Interval
+from lelp_sklearn._rows import check_texts
 from lelp_sklearn.inputs._bags import Bags
 from lelp_sklearn.inputs._tokens import TokenInputs, TokenVectors, as_bags
 
@@ -83,7 +84,7 @@ class TokenizerInputs(TokenInputs):
     def read(self, X: list[str]) -> Bags:
         """Tokens of each text."""
         check_is_fitted(self, "tokenizer_")
-        return as_bags(self.tokenizer_, X, special_tokens=True)
+        return as_bags(self.tokenizer_, check_texts(X), special_tokens=True)
 
     def _trained(self, texts: list[str]) -> Any:
         fast = getattr(self.tokenizer, "backend_tokenizer", self.tokenizer)

@@ -185,14 +185,14 @@ class TokenInputs(Inputs):
         self
         """
         self._validate_params()
-        self.tokenizer_ = self._trained(X)
+        self.tokenizer_ = self._trained(check_texts(X))
         self.n_tokens_ = self.tokenizer_.get_vocab_size()
         return self
 
     def read(self, X: list[str]) -> Bags:
         """Tokens of each text."""
         check_is_fitted(self, "tokenizer_")
-        return as_bags(self.tokenizer_, X)
+        return as_bags(self.tokenizer_, check_texts(X))
 
     def example(self, student: Any) -> Bags:
         """Two rows of one token."""

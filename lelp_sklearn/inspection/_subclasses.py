@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from lelp_sklearn._checks import check_magnitude, check_one_type
 from lelp_sklearn.subclasses import SubclassSplitter
 
 
@@ -86,7 +87,9 @@ class SubclassDisplay:
         -------
         SubclassDisplay
         """
-        rows, labels = check_array(H), column_or_1d(y)
+        rows, labels = check_array(H, dtype="numeric"), column_or_1d(y)
+        check_one_type(labels, "y")
+        check_magnitude(rows, "H")
         check_consistent_length(rows, labels)
         split = projector.transform(rows)
         stops = np.cumsum(projector.n_subclasses_)
@@ -98,7 +101,8 @@ class SubclassDisplay:
                 raise ValueError(
                     f"class {label!r} has {own.sum()} rows in y; at least 2 are needed to draw it."
                 )
-            points.append(PCA(2).fit_transform(rows[own]))
+            with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance
+                points.append(PCA(2).fit_transform(rows[own]))
             subclasses.append(block[own].argmax(axis=1))
             shares.append(block[own].mean(axis=0))
         display = cls(

@@ -1,4 +1,10 @@
-"""Losses as pure functions of tensors, one value a row; no state, no scikit-learn."""
+"""Losses as pure functions of tensors, one value a row; no state, no scikit-learn.
+
+Types, shapes and parameters are checked. Contents are not, as that would have every step wait for
+the device: NaN, rows that are no probabilities, and numbers of classes that there are not. No rows
+have no values; where a value of the batch would be undefined, they are refused. Tensors that are
+multiplied hold numbers of one type, unless autocast is on.
+"""
 
 from lelp_sklearn.losses._attention import align_heads
 from lelp_sklearn.losses._blocks import fold, unfold

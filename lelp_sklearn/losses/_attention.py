@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lelp_sklearn.losses._similarities import unit_rows
+from lelp_sklearn.losses._checks import check_one_type, check_positive, check_tensors
+from lelp_sklearn.losses._similarities import normal_number, unit_rows
 
 _SMALLEST_PROBA = 1e-8
+_VARIANTS = ("kl", "mse", "token")
 
 
 def align_heads(
@@ -65,6 +67,11 @@ def align_heads(
     >>> align_heads(torch.full((1, 2, 3, 3), 1 / 3), teacher)  # log 3
     tensor([1.0986])
     """
+    check_tensors(student=(student, "BHQK"), teacher=(teacher, "BIPL"), mask=(mask, "BQ"))
+    check_positive("align_temperature", align_temperature)
+    if variant not in _VARIANTS:
+        raise ValueError(f"variant={variant!r}: expected one of {_VARIANTS}.")
+    check_one_type(student=student, teacher=teacher)
     s, t, valid = _same_tokens(student, teacher, mask)
     if variant == "token":  # (B, Q, H, K): heads are aligned at each token
         s, t = s.transpose(1, 2), t.transpose(1, 2)
@@ -96,7 +103,8 @@ def _same_tokens(
 
 
 def _summing_to_1(maps: Tensor) -> Tensor:
-    return maps / maps.sum(dim=-1, keepdim=True).clamp_min(_SMALLEST_PROBA)
+    smallest = normal_number(_SMALLEST_PROBA, maps.dtype)
+    return maps / maps.sum(dim=-1, keepdim=True).clamp_min(smallest)
 
 
 def _weights(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -107,6 +115,6 @@ def _weights(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 def _mean_kl(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
     """Mean over heads and valid queries of KL(teacher || student)."""
-    log_student = student.clamp_min(_SMALLEST_PROBA).log()
+    log_student = student.clamp_min(normal_number(_SMALLEST_PROBA, student.dtype)).log()
     rows = F.kl_div(log_student, teacher, reduction="none").sum(dim=3).mean(dim=1)
     return (valid * rows).sum(dim=1) / valid.sum(dim=1).clamp_min(1)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lelp_sklearn.losses._checks import check_blocks, check_classes, check_tensors, check_widths
+
 
 def fold(logits: Tensor, n_subclasses: Sequence[int]) -> Tensor:
     """Class logits from subclass logits: the log-sum-exp of each class's block.
@@ -31,10 +33,16 @@ def fold(logits: Tensor, n_subclasses: Sequence[int]) -> Tensor:
     >>> fold(logits, [2, 1]).exp()
     tensor([[3., 3.]])
     """
+    check_blocks(logits, n_subclasses)
+    return folded(logits, n_subclasses)
+
+
+def folded(logits: Tensor, n_subclasses: Sequence[int]) -> Tensor:
+    """What :func:`fold` gives, of logits that are known to fit."""
     if set(n_subclasses) == {1}:
         return logits
     if len(set(n_subclasses)) == 1:  # one call instead of one a class
-        return logits.unflatten(1, (len(n_subclasses), n_subclasses[0])).logsumexp(dim=2)
+        return logits.reshape(-1, len(n_subclasses), n_subclasses[0]).logsumexp(dim=2)
     return torch.stack([b.logsumexp(dim=1) for b in logits.split(list(n_subclasses), 1)], 1)
 
 
@@ -59,6 +67,14 @@ def unfold(per_class: Tensor, n_subclasses: Sequence[int]) -> Tensor:
     >>> unfold(torch.tensor([[0.9, 0.1]]), [2, 1])
     tensor([[0.9000, 0.9000, 0.1000]])
     """
+    check_widths(n_subclasses)
+    check_tensors(per_class=(per_class, "BC"))
+    check_classes("per_class", per_class, len(per_class), n_subclasses)
+    return unfolded(per_class, n_subclasses)
+
+
+def unfolded(per_class: Tensor, n_subclasses: Sequence[int]) -> Tensor:
+    """What :func:`unfold` gives, of columns that are known to fit."""
     if len(set(n_subclasses)) == 1:
         return per_class.repeat_interleave(n_subclasses[0], dim=1)
     repeats = torch.tensor(n_subclasses, device=per_class.device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lelp_sklearn.losses._checks import alike, check_positive, check_tensors, numbered
+
 
 def label_loss(class_logits: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy with labels, one value a row.
@@ -27,6 +29,8 @@ def label_loss(class_logits: Tensor, y: Tensor) -> Tensor:
     >>> label_loss(torch.zeros(2, 2), torch.tensor([0, 1]))
     tensor([0.6931, 0.6931])
     """
+    if not numbered(class_logits, y):
+        check_tensors(class_logits=(class_logits, "BC"), y=(y, "B"))
     return F.cross_entropy(class_logits, y, reduction="none")
 
 
@@ -59,6 +63,9 @@ def class_kl(class_logits: Tensor, target: Tensor, temperature: float = 1.0) -> 
     >>> class_kl(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     tensor([0.6931])
     """
+    if not alike(class_logits, target):
+        check_tensors(class_logits=(class_logits, "BC"), target=(target, "BC"))
+    check_positive("temperature", temperature)
     log_student = (class_logits / temperature).log_softmax(dim=1)
     return temperature**2 * F.kl_div(log_student, target, reduction="none").sum(dim=1)
 
@@ -89,6 +96,8 @@ def logit_mse(class_logits: Tensor, target_logits: Tensor) -> Tensor:
     >>> logit_mse(torch.tensor([[3.0, 1.0]]), torch.tensor([[0.0, 0.0]]))
     tensor([1.])
     """
+    if not alike(class_logits, target_logits):
+        check_tensors(class_logits=(class_logits, "BC"), target_logits=(target_logits, "BC"))
     student = class_logits - class_logits.mean(dim=1, keepdim=True)
     teacher = target_logits - target_logits.mean(dim=1, keepdim=True)
     return (student - teacher).square().mean(dim=1)

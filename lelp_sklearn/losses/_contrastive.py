@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lelp_sklearn.losses._checks import check_positive, check_tensors
 from lelp_sklearn.losses._similarities import cosines, without
 
 
@@ -51,6 +52,13 @@ def info_nce(
     >>> info_nce(cosines(rows, rows))  # log 2: nothing tells the two apart
     tensor([0.6931, 0.6931])
     """
+    check_tensors(similarities=(similarities, "BM"), ignore=(ignore, "BM"))
+    check_positive("temperature", temperature)
+    if similarities.shape[1] < len(similarities):
+        raise ValueError(
+            f"similarities has the shape {tuple(similarities.shape)}; expected no fewer columns "
+            "than rows, as the first are those of the rows' counterparts."
+        )
     logits = similarities / temperature
     own = torch.arange(len(logits), device=logits.device)
     if ignore is not None:
@@ -104,6 +112,12 @@ def noise_contrastive(
     >>> noise_contrastive(torch.zeros(1), torch.zeros(1, 1), torch.tensor(0.0))  # 2 log 2
     tensor([1.3863])
     """
+    check_tensors(
+        positive=(positive, "B"),
+        negatives=(negatives, "BM"),
+        log_normalizer=(log_normalizer, "|B1"),
+        ignore=(ignore, "BM"),
+    )
     counts = torch.ones_like(negatives) if ignore is None else (~ignore).to(negatives.dtype)
     n = counts.sum(dim=1, keepdim=True)
     # log(h / (1 - h)) = u - log(N Z), whose sigmoid's logarithm never overflows.
@@ -147,6 +161,8 @@ def supervised_contrast(rows: Tensor, y: Tensor, temperature: float = 0.1) -> Te
     >>> supervised_contrast(torch.ones(3, 2), torch.tensor([0, 0, 1]))
     tensor([0.6931, 0.6931, 0.0000])
     """
+    check_tensors(rows=(rows, "BD"), y=(y, "B"))
+    check_positive("temperature", temperature)
     own = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
     logits = without(cosines(rows, rows) / temperature, own)
     positive = ((y[:, None] == y) & ~own).to(rows.dtype)

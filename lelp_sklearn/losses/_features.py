@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lelp_sklearn.losses._similarities import row_cosines
+from lelp_sklearn.losses._checks import check_one_type, check_positive, check_tensors
+from lelp_sklearn.losses._similarities import normal_number, row_cosines
 
 _SMALLEST_VARIANCE = 1e-4  # of a column over a batch, added to it; as in the authors' code
 _SMALLEST_SUM = 1e-5
+_SMALLEST = 1e-30  # its inverse does not overflow
 
 
 def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -34,6 +36,8 @@ def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
     >>> cosine_distance(torch.tensor([[2.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
     tensor([0.4000])
     """
+    check_tensors(student=(student, "BD"), teacher=(teacher, "BD"))
+    check_one_type(student=student, teacher=teacher)
     return 1 - row_cosines(student, teacher)
 
 
@@ -76,12 +80,14 @@ def log_sum(
     >>> bool(log_sum(3 * teacher + 5, teacher) < log_sum(teacher.square(), teacher))
     True
     """
+    check_tensors(student=(student, "BD"), teacher=(teacher, "BD"), weight=(weight, "B"))
+    check_positive("power", power)
     difference = _batch_normed(student) - _batch_normed(teacher)
     powers = difference.square().square() if power == 4 else difference.abs().pow(power)
     rows = powers.sum(dim=1)
     if weight is not None:
         rows = rows * (weight / weight.mean().clamp_min(1e-12))
-    return torch.log(rows.sum() + _SMALLEST_SUM)
+    return torch.log(rows.sum() + normal_number(_SMALLEST_SUM, rows.dtype))
 
 
 def gaussian_nll(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
@@ -118,6 +124,8 @@ def gaussian_nll(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
     >>> gaussian_nll(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]]), torch.ones(2))
     tensor([2.5000])
     """
+    check_tensors(mean=(mean, "BD"), teacher=(teacher, "BD"), variance=(variance, "D"))
+    check_one_type(mean=mean, teacher=teacher, variance=variance)
     squares = F.mse_loss(mean, teacher, reduction="none")
     return 0.5 * (squares @ (1 / variance) / len(variance) + variance.log().mean())
 
@@ -163,6 +171,8 @@ def cka_distance(
     >>> bool(cka_distance(3 * corners.flip(1) + 1, corners).abs() < 1e-6)
     True
     """
+    check_tensors(student=(student, "NE"), teacher=(teacher, "ND"), weight=(weight, "N"))
+    check_one_type(student=student, teacher=teacher, weight=weight)
     unbiased = unbiased and len(student) > 3
     weight = None if unbiased else weight
     K, L = _kernel(student, weight), _kernel(teacher, weight)
@@ -186,7 +196,7 @@ def _kernel(rows: Tensor, weight: Tensor | None) -> Tensor:
     weight = rows.new_ones(len(rows)) if weight is None else weight
     centred = rows - weight @ rows / weight.sum().clamp_min(1e-12)
     largest, of_all = (x.detach().abs().amax() for x in (centred, rows))
-    apart = largest > 1e-6 * of_all  # by more than rounding
+    apart = largest > (1e-6 * of_all).clamp_min(_SMALLEST)  # by more than rounding
     # Scaled, so that fourth powers do not overflow.
     centred = centred * (weight.sqrt() * (apart / largest.where(apart, 1.0)))[:, None]
     return centred @ centred.T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lelp_sklearn.losses._checks import check_tensors
 from lelp_sklearn.losses._similarities import unit_rows
 
 
@@ -34,6 +35,7 @@ def patient_loss(student: Tensor, teacher: Tensor) -> Tensor:
     >>> patient_loss(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0]] * 2))
     tensor([0., 2.])
     """
+    check_tensors(student=(student, "BD"), teacher=(teacher, "BD"))
     return (unit_rows(student) - unit_rows(teacher)).square().sum(dim=1)
 
 
@@ -61,6 +63,7 @@ def hidden_mse(student: Tensor, teacher: Tensor) -> Tensor:
     >>> hidden_mse(torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([2.])
     """
+    check_tensors(student=(student, "BD"), teacher=(teacher, "BD"))
     # Fewer passes over the batch, forth and back, than by square() and mean().
     squares = F.mse_loss(student, teacher, reduction="none")
     return squares.sum(dim=1) / student.shape[1]

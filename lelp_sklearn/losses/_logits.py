@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lelp_sklearn.losses._checks import (
+    check_not_negative,
+    check_one_type,
+    check_positive,
+    check_tensors,
+)
 from lelp_sklearn.losses._classes import class_kl
+from lelp_sklearn.losses._similarities import normal_number
 
 _SMALLEST_SCALE = 1e-4  # of a row's logits; below it they are as good as equal
 _SMALLEST_NORM = 1e-6  # of centred probabilities; rows or columns below it have no direction
@@ -41,9 +48,10 @@ def z_scores(logits: Tensor) -> Tensor:
     tensor([[-1.,  0.,  1.],
             [-1.,  0.,  1.]])
     """
+    check_tensors(logits=(logits, "BC"))
     centred = logits - logits.mean(dim=1, keepdim=True)
-    variance = centred.square().sum(dim=1, keepdim=True) / (logits.shape[1] - 1)
-    return centred / variance.clamp_min(_SMALLEST_SCALE**2).sqrt()
+    variance = centred.square().sum(dim=1, keepdim=True) / max(logits.shape[1] - 1, 1)
+    return centred / variance.clamp_min(normal_number(_SMALLEST_SCALE**2, logits.dtype)).sqrt()
 
 
 def dkd(
@@ -96,6 +104,10 @@ def dkd(
     >>> dkd(torch.zeros(1, 3), target, torch.tensor([0]), alpha=0.0, beta=1.0, temperature=1.0)
     tensor([0.6931])
     """
+    check_tensors(class_logits=(class_logits, "BC"), target=(target, "BC"), y=(y, "B"))
+    check_positive("temperature", temperature)
+    check_not_negative("alpha", alpha)
+    check_not_negative("beta", beta)
     n_classes = class_logits.shape[1]
     if n_classes == 2:
         return alpha * class_kl(class_logits, target, temperature)
@@ -152,6 +164,9 @@ def dist_inter(class_logits: Tensor, target: Tensor, temperature: float = 1.0) -
     >>> dist_inter(target.log(), target).abs() < 1e-6
     tensor([True])
     """
+    check_tensors(class_logits=(class_logits, "BC"), target=(target, "BC"))
+    check_positive("temperature", temperature)
+    check_one_type(class_logits=class_logits, target=target)
     return temperature**2 * _uncorrelated((class_logits / temperature).softmax(dim=1), target)
 
 
@@ -198,6 +213,9 @@ def dist_intra(
     >>> dist_intra(target.log(), target).abs() < 1e-6
     tensor([True, True])
     """
+    check_tensors(class_logits=(class_logits, "BC"), target=(target, "BC"), weight=(weight, "B"))
+    check_positive("temperature", temperature)
+    check_one_type(class_logits=class_logits, target=target, weight=weight)
     student = (class_logits / temperature).softmax(dim=1)
     return temperature**2 * _uncorrelated(student.T, target.T, weight)
 
@@ -210,6 +228,7 @@ def _uncorrelated(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
 
 def _direction(rows: Tensor, weight: Tensor) -> Tensor:
     """Rows less their mean, of length 1 under the weights."""
-    mean = rows @ weight / weight.sum().clamp_min(1e-12)
+    mean = rows @ weight / weight.sum().clamp_min(normal_number(1e-12, rows.dtype))
     centred = (rows - mean[:, None]) * weight.sqrt()
-    return centred / centred.square().sum(dim=1, keepdim=True).clamp_min(_SMALLEST_NORM**2).sqrt()
+    squares = centred.square().sum(dim=1, keepdim=True)
+    return centred / squares.clamp_min(normal_number(_SMALLEST_NORM**2, rows.dtype)).sqrt()

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lelp_sklearn.losses._similarities import cosines, unit_rows
+from lelp_sklearn.losses._checks import check_tensors
+from lelp_sklearn.losses._similarities import cosines, normal_number, unit_rows
 
 _SMALLEST_KERNEL = 1e-6  # opposite rows have a kernel of zero, and no logarithm
 
@@ -55,6 +56,7 @@ def rkd_distance(student: Tensor, teacher: Tensor, weight: Tensor | None = None)
     >>> rkd_distance(3 * corners + 1, corners) < 1e-6
     tensor(True)
     """
+    check_tensors(student=(student, "BE"), teacher=(teacher, "BD"), weight=(weight, "B"))
     if len(student) < 2:
         return student.sum() * 0
     difference = _huber(_scaled_distances(student), _scaled_distances(teacher))
@@ -105,6 +107,7 @@ def rkd_angle(student: Tensor, teacher: Tensor, vertices: Tensor | None = None) 
     >>> rkd_angle(3 * corners + 1, corners).max() < 1e-6
     tensor(True)
     """
+    check_tensors(student=(student, "NE"), teacher=(teacher, "ND"), vertices=(vertices, "V"))
     if vertices is None:
         vertices = torch.arange(len(student), device=student.device)
     difference = _huber(_cosines_at(student, vertices), _cosines_at(teacher, vertices))
@@ -144,6 +147,7 @@ def similarity_preserving(student: Tensor, teacher: Tensor) -> Tensor:
     >>> similarity_preserving(torch.eye(2), 2 * torch.eye(2))
     tensor([0., 0.])
     """
+    check_tensors(student=(student, "BE"), teacher=(teacher, "BD"))
     difference = unit_rows(student @ student.T) - unit_rows(teacher @ teacher.T)
     return difference.square().mean(dim=1)
 
@@ -185,6 +189,7 @@ def probabilistic_transfer(student: Tensor, teacher: Tensor) -> Tensor:
     >>> probabilistic_transfer(torch.eye(3), 2 * torch.eye(3))
     tensor([0., 0., 0.])
     """
+    check_tensors(student=(student, "BE"), teacher=(teacher, "BD"))
     k_student, total_student = _kernel(student)
     k_teacher, total_teacher = _kernel(teacher)
     p_teacher = k_teacher / total_teacher[:, None]
@@ -195,6 +200,8 @@ def probabilistic_transfer(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _scaled_distances(rows: Tensor) -> Tensor:
     """Distances of all pairs over their mean."""
+    if rows.dtype in (torch.float16, torch.bfloat16):  # which pdist has not
+        rows = rows.float()
     distances = torch.pdist(rows)
     return distances / distances.mean().clamp_min(torch.finfo(rows.dtype).tiny)
 
@@ -211,5 +218,6 @@ def _huber(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _kernel(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Twice the kernel, and its sum over the other rows; a lone row has that of nothing."""
-    kernel = (cosines(rows, rows) + 1).clamp_min(_SMALLEST_KERNEL)
-    return kernel, (kernel.sum(dim=1) - kernel.diagonal()).clamp_min(_SMALLEST_KERNEL)
+    smallest = normal_number(_SMALLEST_KERNEL, rows.dtype)
+    kernel = (cosines(rows, rows) + 1).clamp_min(smallest)
+    return kernel, (kernel.sum(dim=1) - kernel.diagonal()).clamp_min(smallest)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lelp_sklearn.losses._checks import check_positive, check_tensors
 from lelp_sklearn.losses._classes import label_loss
 
 
@@ -59,6 +60,13 @@ def scaffold_kl(
     2.232
     0.675
     """
+    check_tensors(
+        class_logits=(class_logits, "BC"),
+        target=(target, "BC"),
+        helped=(helped, "BC"),
+        log_guide=(log_guide, "B"),
+    )
+    check_positive("temperature", temperature)
     log_student = (class_logits / temperature).log_softmax(dim=1)
     # log(s + g), which stays finite where both are too small for s and g themselves.
     log_sum = torch.logaddexp(log_student, log_guide[:, None])
@@ -100,4 +108,6 @@ def guide_help(
     >>> guide_help(torch.tensor([[0.0, 9.0]]), torch.tensor([0]), torch.tensor([0.2]).log())
     tensor([1.0000])
     """
+    check_tensors(class_logits=(class_logits, "BC"), y=(y, "B"), log_guide=(log_guide, "B"))
+    check_positive("largest_loss", largest_loss)
     return log_guide.exp() * label_loss(class_logits, y).clamp(max=largest_loss)

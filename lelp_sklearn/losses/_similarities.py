@@ -6,11 +6,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-_MASKED = -1e9  # finite, as 0 * inf is not a number; the soft-max is 0 all the same
+from lelp_sklearn.losses._checks import (
+    check_count,
+    check_one_type,
+    check_positive,
+    check_tensors,
+    check_vectors,
+)
+
+_SHORTEST = 1e-12  # below it a row has no direction: the gradient's parts would overflow
 
 
 def unit_rows(rows: Tensor) -> Tensor:
-    """Rows of length 1; those a millionth as long as the longest, or less, are 0.
+    """Rows of length 1; those a millionth as long as the longest, or below 1e-12, are 0.
 
     A direction of nothing is noise, and its gradient would be without bound.
 
@@ -31,7 +39,8 @@ def unit_rows(rows: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return rows * _inverse_lengths(rows) if rows.numel() else rows
+    check_vectors(rows=rows)
+    return rows * _inverse_lengths(rows)
 
 
 def row_cosines(a: Tensor, b: Tensor) -> Tensor:
@@ -79,6 +88,8 @@ def cosines(rows: Tensor, anchors: Tensor) -> Tensor:
     >>> cosines(torch.tensor([[3.0, 4.0]]), torch.eye(2))
     tensor([[0.6000, 0.8000]])
     """
+    check_tensors(rows=(rows, "BD"), anchors=(anchors, "MD"))
+    check_one_type(rows=rows, anchors=anchors)
     return unit_rows(rows) @ unit_rows(anchors).T
 
 
@@ -128,11 +139,13 @@ def similarity_kl(
     >>> similarity_kl(similarities, similarities, ignore=torch.eye(3, dtype=torch.bool))
     tensor([0., 0., 0.])
     """
+    check_tensors(student=(student, "BM"), teacher=(teacher, "BM"), ignore=(ignore, "BM|M"))
+    check_positive("temperature", temperature)
     student, teacher = student / temperature, teacher / temperature
     if ignore is not None:
         student, teacher = (
-            student.masked_fill(ignore, _MASKED),
-            teacher.masked_fill(ignore, _MASKED),
+            student.masked_fill(ignore, _masked(student)),
+            teacher.masked_fill(ignore, _masked(teacher)),
         )
     log_student, log_teacher = student.log_softmax(dim=1), teacher.log_softmax(dim=1)
     return F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim=1)
@@ -162,7 +175,22 @@ def without(logits: Tensor, ignore: Tensor) -> Tensor:
     tensor([1., 0.])
     """
     gone = ignore.to(logits.dtype)
-    return logits * (1 - gone) + _MASKED * gone
+    return logits * (1 - gone) + _masked(logits) * gone
+
+
+def normal_number(value: float, dtype: torch.dtype) -> float:
+    """A small number, or the smallest normal one of the type where that is larger: in halves.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lelp_sklearn.losses._similarities import normal_number
+    >>> normal_number(1e-8, torch.float32)
+    1e-08
+    >>> normal_number(1e-8, torch.float16)
+    6.103515625e-05
+    """
+    return max(value, torch.finfo(dtype).tiny)
 
 
 def token_relation_kl(
@@ -212,6 +240,8 @@ def token_relation_kl(
     >>> token_relation_kl(teacher.flip(2), teacher, n_heads=2) < 1e-6
     tensor([True])
     """
+    check_tensors(student=(student, "BTE"), teacher=(teacher, "BTD"), mask=(mask, "BT"))
+    check_count("n_heads", n_heads)
     for name, rows in {"student": student, "teacher": teacher}.items():
         if rows.shape[2] % n_heads:
             raise ValueError(
@@ -236,8 +266,15 @@ def _relations(rows: Tensor, n_heads: int, mask: Tensor | None) -> Tensor:
     return scores.log_softmax(dim=3)
 
 
+def _masked(logits: Tensor) -> float:
+    """A logit whose soft-max is 0; finite, as 0 * inf is not a number."""
+    return -3e4 if logits.dtype == torch.float16 else -1e9
+
+
 def _inverse_lengths(rows: Tensor) -> Tensor:
     """One over each row's length, shape (..., 1); 0 for the rows that unit_rows makes 0."""
     squares = torch.linalg.vecdot(rows, rows).unsqueeze(-1)
-    long = squares > 1e-12 * squares.detach().amax()
+    if not squares.numel():
+        return squares
+    long = squares > (1e-12 * squares.detach().amax()).clamp_min(_SHORTEST**2)
     return squares.where(long, 1.0).rsqrt() * long

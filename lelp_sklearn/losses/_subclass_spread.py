@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from lelp_sklearn.losses._checks import check_positive, check_tensors
+from lelp_sklearn.losses._similarities import normal_number
 
 _SMALLEST_VARIANCE = 1e-9  # of the logits of a row; the authors' value
 
@@ -46,12 +48,14 @@ def subclass_spread(
     >>> subclass_spread(torch.eye(3))
     tensor(-0.7296)
     """
+    check_tensors(logits=(logits, "BK"), weight=(weight, "B"))
+    check_positive("temperature", temperature)
     centred = logits - logits.mean(dim=1, keepdim=True)
     variance = centred.square().mean(dim=1, keepdim=True)
     z = centred * ((variance + _SMALLEST_VARIANCE) * temperature * logits.shape[1]).rsqrt()
     alike = z @ z.T
     if weight is None:
-        weight = torch.ones_like(alike[0])
-    share = weight / weight.sum()
+        weight = logits.new_ones(len(logits))
+    share = weight / weight.sum().clamp_min(normal_number(1e-12, logits.dtype))
     rows = (alike + share.clamp_min(1e-30).log()).logsumexp(dim=1)  # of the mean, so no log n
     return (share * rows).sum() - 1 / temperature

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lelp_sklearn.losses._blocks import fold, unfold
+from lelp_sklearn.losses._blocks import folded, unfolded
+from lelp_sklearn.losses._checks import (
+    alike,
+    check_blocks,
+    check_classes,
+    check_not_negative,
+    check_positive,
+    check_tensors,
+)
 from lelp_sklearn.losses._classes import class_kl
 
 
@@ -63,12 +71,17 @@ def subclass_kl(
     >>> subclass_kl(torch.zeros(1, 4), p, split, [2, 2])  # and log 2 for the subclass
     tensor([1.3863])
     """
+    check_blocks(logits, n_subclasses)
+    check_tensors(logits=(logits, "BK"), split_target=(split_target, "BK"))
+    check_classes("class_target", class_target, len(logits), n_subclasses)
+    check_positive("temperature", temperature)
+    check_not_negative("subclass_weight", subclass_weight)
     scaled = logits / temperature
-    class_logits = fold(scaled, n_subclasses)
+    class_logits = folded(scaled, n_subclasses)
     class_term = class_kl(class_logits, class_target)
-    log_split = scaled - unfold(class_logits, n_subclasses)  # log P^S(s | c)
+    log_split = scaled - unfolded(class_logits, n_subclasses)  # log P^S(s | c)
     split_kl = F.kl_div(log_split, split_target, reduction="none")
-    split_term = (unfold(class_target, n_subclasses) * split_kl).sum(dim=1)
+    split_term = (unfolded(class_target, n_subclasses) * split_kl).sum(dim=1)
     return temperature**2 * (class_term + subclass_weight * split_term)
 
 
@@ -113,8 +126,24 @@ def subclass_cross_entropy(
     >>> subclass_cross_entropy(torch.zeros(1, 4), torch.tensor([[1.0, 0.0]]), None, [2, 2])
     tensor(0.6931)
     """
+    check_blocks(logits, n_subclasses)
+    check_classes("class_mass", class_mass, logits.shape[0], n_subclasses)
+    if joint_mass is not None and not alike(logits, joint_mass):
+        check_tensors(logits=(logits, "BK"), joint_mass=(joint_mass, "BK"))
+    check_not_negative("subclass_weight", subclass_weight)
+    return -subclass_log_likelihood(logits, class_mass, joint_mass, n_subclasses, subclass_weight)
+
+
+def subclass_log_likelihood(
+    logits: Tensor,
+    class_mass: Tensor,
+    joint_mass: Tensor | None,
+    n_subclasses: Sequence[int],
+    subclass_weight: float,
+) -> Tensor:
+    """The negative of :func:`subclass_cross_entropy`, of arguments that are known to fit."""
     log_joint = logits.log_softmax(dim=1)
-    total = (class_mass * fold(log_joint, n_subclasses)).sum()
-    if joint_mass is not None and subclass_weight:
-        total = total.add((joint_mass * log_joint).sum(), alpha=subclass_weight)
-    return -total
+    total = (class_mass * folded(log_joint, n_subclasses)).sum()
+    if joint_mass is None or not subclass_weight:
+        return total
+    return total.add((joint_mass * log_joint).sum(), alpha=subclass_weight)

@@ -224,7 +224,11 @@ def weight_at(weight: Weight, progress: float) -> float:
 
 
 def check_weight(weight: Weight, name: str) -> None:
-    """Check a weight that is a pair."""
+    """Check a weight: a number, a pair of them, or a function."""
+    if not (isinstance(weight, Real | tuple) or callable(weight)):
+        raise TypeError(
+            f"{name} is {weight!r}; expected a number, a pair (first, last) or a function."
+        )
     if isinstance(weight, tuple) and not (
         len(weight) == 2 and all(isinstance(w, Real) and w >= 0 for w in weight)
     ):

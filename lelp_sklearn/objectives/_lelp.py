@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from lelp_sklearn._compat import HasMethods, Interval
-from lelp_sklearn.losses import subclass_cross_entropy
+from lelp_sklearn.losses._subclasses import subclass_log_likelihood
 from lelp_sklearn.objectives._base import (
     Objective,
     Weight,
@@ -188,8 +188,8 @@ class LELP(Objective):
             for part in (proba, joint)
         ]
         joint *= teachers[:, None]
-        proba = teachers[:, None] * proba
-        return {"weight": weight, "labels": labels, "class": proba, "joint": joint}
+        made = {"labels": labels, "class": teachers[:, None] * proba, "joint": joint}
+        return made if (weight == 1).all() else {**made, "weight": weight}
 
     def loss(
         self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float
@@ -200,11 +200,12 @@ class LELP(Objective):
         # By the chain rule, the divergence of the subclasses within their classes is that of both
         # less that of the classes.
         if self.temperature == 1:
-            in_class = labels.add(teachers, alpha=1 - lam)
-            total = subclass_cross_entropy(outputs.logits, in_class, targets["joint"], n, lam)
+            mass = labels.add(teachers, alpha=1 - lam)
+            total = subclass_log_likelihood(outputs.logits, mass, targets["joint"], n, lam)
         else:
-            scaled = outputs.logits / self.temperature
-            total = subclass_cross_entropy(scaled, (1 - lam) * teachers, targets["joint"], n, lam)
-            total = total + subclass_cross_entropy(outputs.logits, labels, None, n)
+            scaled, mass = outputs.logits / self.temperature, (1 - lam) * teachers
+            total = subclass_log_likelihood(scaled, mass, targets["joint"], n, lam)
+            total = total + subclass_log_likelihood(outputs.logits, labels, None, n, lam)
         constant = (1 - lam) * self._entropy[0] + lam * self._entropy[1]
-        return total / targets["weight"].sum().clamp_min(1e-12) - constant
+        rows = targets["weight"].sum() if "weight" in targets else len(labels)
+        return -constant - total / rows

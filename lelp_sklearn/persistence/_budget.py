@@ -16,6 +16,7 @@ _SIZED = {
     *(torch.arange, torch.linspace, torch.empty_strided, torch.randint, torch.randperm),
     *(Tensor.new_zeros, Tensor.new_empty, Tensor.new_ones, Tensor.new_full),
 }
+_COPIES = {Tensor.clone, Tensor.__deepcopy__}
 _SLACK = 2**24  # bytes, and beside them what the weights take several times
 
 
@@ -37,6 +38,8 @@ class Budget(TorchFunctionMode):
         if func in _SIZED:
             sizes = {name: v for name, v in kwargs.items() if name not in ("generator", "out")}
             self.take(nbytes_of(func(*args, **{**sizes, "device": "meta"})))
+        elif func in _COPIES:  # a layer is copied as often as a number says
+            self.take(nbytes_of(args[0]))
         return func(*args, **kwargs)
 
     def take(self, nbytes: int) -> None:

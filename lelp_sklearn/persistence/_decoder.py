@@ -16,7 +16,12 @@ from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.persistence import _networks, _steps
 from lelp_sklearn.persistence._file import ModelFileError
-from lelp_sklearn.persistence._registry import find_allowed, listed_class, reference
+from lelp_sklearn.persistence._registry import (
+    find_allowed,
+    listed_class,
+    names_left_out,
+    reference,
+)
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._knowledge_base import KnowledgeBase
 from lelp_sklearn.students._parameters import SkorchParameters
@@ -132,8 +137,13 @@ class Decoder:
         return self._build(self._allowed(node["class"], node["module"], instance=False), node)
 
     def _build(self, cls: type, node: dict[str, Any]) -> Any:
-        params = {name: self.decode(value) for name, value in node["params"].items()}
-        state = {name: self.decode(value) for name, value in node["state"].items()}
+        params, state = (
+            {name: self.decode(value) for name, value in node[part].items()}
+            for part in ("params", "state")
+        )
+        forged = [n for n in names_left_out(cls) if {**params, **state}.get(n) is not None]
+        if forged:
+            raise ModelFileError(f"{cls.__name__}.{forged[0]} is nothing that save writes.")
         if issubclass(cls, KnowledgeBase):
             return cls(*state["columns"], index=state["index"], seed=state["seed"])
         if not issubclass(cls, BaseEstimator):

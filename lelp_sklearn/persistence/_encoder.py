@@ -12,26 +12,16 @@ from safetensors import numpy, torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
 from torch import nn
 
-from lelp_sklearn.distillation import DistilledClassifier
-from lelp_sklearn.inputs import TokenInputs
 from lelp_sklearn.inputs._tokenizer import TokenizerInputs
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.persistence import _networks, _steps
 from lelp_sklearn.persistence._file import as_json
-from lelp_sklearn.persistence._registry import is_listed, reference_name
+from lelp_sklearn.persistence._registry import is_listed, names_left_out, reference_name
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._knowledge_base import KnowledgeBase
 
-# What a prediction does not need, and a file must not carry: the teacher and what is its own, and
-# folders of this machine. They are None after loading.
-_LEFT_OUT: dict[type, tuple[str, ...]] = {
-    DistilledClassifier: ("teacher", "cache", "teacher_"),
-    Pipeline: ("memory",),
-    TokenInputs: ("vectors",),
-}
 _NUMERIC = "biuf"  # kinds of dtype
 
 
@@ -105,7 +95,7 @@ class Encoder:
 
     def _object(self, value: Any, where: str) -> dict[str, Any]:
         """One of our objects, its parameters apart from what it has learnt."""
-        left_out = next((names for cls, names in _LEFT_OUT.items() if isinstance(value, cls)), ())
+        left_out = names_left_out(type(value))
         state = {name: v for name, v in vars(value).items() if not name.startswith("__")}
         params = {}
         if isinstance(value, BaseEstimator):
@@ -126,6 +116,7 @@ class Encoder:
         if isinstance(value, BaseStudentClassifier):
             net = state.pop("net_", None)
             state.pop("_skorch_names")
+            state.pop("_interrupted", None)
         if isinstance(value, Objective):  # the network holds its modules
             state = {name: v for name, v in state.items() if not isinstance(v, nn.Module)}
         state = {k: v for k, v in state.items() if k not in params and k not in left_out}

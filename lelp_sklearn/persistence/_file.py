@@ -10,7 +10,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
-from lelp_sklearn.persistence._writing import write_whole
+from lelp_sklearn._writing import write_whole
 
 FORMAT = "lelp_sklearn"
 VERSION = 1  # of the format; raised where an older load would not understand a file

@@ -21,10 +21,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn._rows import n_rows
+from lelp_sklearn._writing import write_whole
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs import ArrayInputs
 from lelp_sklearn.metrics import expected_calibration_error
-from lelp_sklearn.persistence._writing import write_whole
 from lelp_sklearn.report import DistillationReport, n_parameters, report_on
 from lelp_sklearn.students._base import BaseStudentClassifier
 

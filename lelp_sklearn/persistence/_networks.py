@@ -70,6 +70,7 @@ def net_node(encoder: Encoder, student: Any, net: Any, where: str) -> dict[str, 
 def rebuild(decoder: Decoder, student: Any, node: dict[str, Any]) -> DistillationNet:
     """The net of :func:`net_node`, made as in fit, with the weights of the file."""
     made = {name: decoder.decode(v) for name, v in node.items() if name != "weights"}
+    _check_body(made["module"], decoder.allow)
     prefix = node["weights"]
     weights = {
         name.removeprefix(prefix): value
@@ -98,6 +99,15 @@ def rebuild(decoder: Decoder, student: Any, node: dict[str, Any]) -> Distillatio
     for epoch in history:
         net.history_.append({**epoch, "batches": []})
     return net
+
+
+def _check_body(body: Any, allow: list[Any]) -> None:
+    """Layers of torch can make large rows of small ones, as numbers in the file say."""
+    if isinstance(body, type) and body.__module__.startswith("torch.") and body not in allow:
+        raise ModelFileError(
+            f"the student's body is torch's {body.__name__}. If you trust the file, pass it: "
+            f"load(path, allow=[{body.__name__}])."
+        )
 
 
 def _load_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -9,28 +9,28 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils.validation import check_is_fitted
 
+from lelp_sklearn._writing import write_whole
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs._columns import is_frame
+from lelp_sklearn.persistence._onnx_check import check_answers, differences
 from lelp_sklearn.persistence._onnx_graph import OPSET
 from lelp_sklearn.persistence._onnx_student import check_inputs, register_students
 from lelp_sklearn.persistence._onnx_text import check_text_steps, convert_text
-from lelp_sklearn.persistence._writing import write_whole
 from lelp_sklearn.serving import OnnxStudent
+from lelp_sklearn.students import RetrievalAugmentedClassifier
 from lelp_sklearn.students._base import BaseStudentClassifier
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 5  # rows of a mismatch
 
 
 def to_onnx(
@@ -50,8 +50,9 @@ def to_onnx(
     Parameters
     ----------
     estimator : estimator
-        A student with a body of dense or sparse rows, a Pipeline of steps that skl2onnx knows and
-        such a student, a DistilledClassifier or a search with one of them.
+        A student, SubclassTeacher or RetrievalAugmentedClassifier with a body of dense or sparse
+        rows, a Pipeline of steps that skl2onnx knows and one of these, a DistilledClassifier or a
+        search with one of them.
     sample : array-like of shape (n_rows, n_features), data frame, or sequence of str
         Rows as ``predict_proba`` takes them, to compare the answers on; a few thousand typical ones
         say most. They also set the types of the model's inputs: float64 rows make a model that
@@ -95,6 +96,10 @@ def to_onnx(
     sees, but for the Kelvin sign and the dotted capital I, whose lower-case forms are ASCII. TF-IDF
     rows are dense in ONNX: with 20,000 words, 80 kB a row.
 
+    A RetrievalAugmentedClassifier compares with all entries, exactly, for 4 bytes an entry and row,
+    whatever its ``index``. A row that it was trained on finds its own entry there, too: sample rows
+    that it was not trained on. The file holds the entries, made of training rows.
+
     Examples
     --------
     >>> from sklearn.feature_extraction.text import TfidfVectorizer
@@ -111,8 +116,9 @@ def to_onnx(
     check_is_fitted(estimator)
     model = _innermost(estimator)
     check_text_steps(model)
-    if isinstance(model, BaseStudentClassifier):
+    if isinstance(model, BaseStudentClassifier | RetrievalAugmentedClassifier):
         check_inputs(model)
+    expected = model.predict_proba(sample), model.predict(sample)
     proto = _converted(model, sample)
     known = {"classes": np.asarray(model.classes_).tolist(), **_columns(sample, proto)}
     try:
@@ -120,11 +126,12 @@ def to_onnx(
     except Exception:  # onnxruntime knows some steps of scikit-learn in float32 only
         proto = _converted(model, sample, narrow=True)
         served = _served(proto, known, {})
-    expected = model.predict_proba(sample), model.predict(sample)
-    measured = _compare(served, sample, expected, atol)
+    measured = check_answers(
+        served, sample, expected, atol, _holds(model, RetrievalAugmentedClassifier)
+    )
     if quantize:
         proto = _quantized(proto)
-        measured = _differences(_served(proto, known, {}), sample, expected)[0]
+        measured = differences(_served(proto, known, {}), sample, expected)[0]
         if measured["label_agreement"] < min_agreement:
             raise ValueError(
                 f"the quantized model names the same class for {measured['label_agreement']:.2%} "
@@ -177,6 +184,11 @@ def _converted(model: Any, sample: Any, narrow: bool = False) -> ModelProto:
         ) from error
 
 
+def _holds(model: Any, cls: type) -> bool:
+    """Whether it, or an estimator that is a parameter of it, is of a class."""
+    return any(isinstance(step, cls) for step in (model, *model.get_params(deep=True).values()))
+
+
 def _input_types(model: Any, sample: Any, narrow: bool) -> list[tuple[str, Any]]:
     """Names and types of the model's inputs; ``narrow`` makes all floats float32."""
     if not is_frame(sample):
@@ -184,8 +196,7 @@ def _input_types(model: Any, sample: Any, narrow: bool) -> list[tuple[str, Any]]
         width = 1 if rows.ndim == 1 else rows.shape[1]
         return [("X", _tensor_type("X", rows, width, narrow))]
     columns = {str(name): np.asarray(sample[name]) for name in sample.columns}
-    steps = [model, *model.get_params(deep=True).values()]
-    by_name = any(isinstance(step, ColumnTransformer) for step in steps)
+    by_name = _holds(model, ColumnTransformer)
     if by_name or not {values.dtype.kind for values in columns.values()} <= set("fiub"):
         return [(name, _tensor_type(name, c, 1, narrow)) for name, c in columns.items()]
     rows = np.empty(0, np.result_type(*columns.values()))
@@ -226,45 +237,6 @@ def _served(proto: ModelProto, known: dict[str, Any], export: dict[str, Any]) ->
 
     helper.set_model_props(proto, {"lelp_sklearn": json.dumps({**known, "export": export})})
     return OnnxStudent(proto.SerializeToString())
-
-
-def _differences(
-    found: OnnxStudent, sample: Any, expected: tuple[NDArray, NDArray]
-) -> tuple[dict[str, Any], NDArray, NDArray]:
-    """A summary, the largest difference of a probability in each row, and whose labels differ."""
-    proba = found.predict_proba(sample)
-    difference = np.abs(proba - expected[0]).max(axis=1)
-    other = found.predict(sample) != expected[1]
-    summary = {
-        "rows": len(proba),
-        "max_difference": float(difference.max()),
-        "label_agreement": float(1 - other.mean()),
-    }
-    return summary, difference, other
-
-
-def _compare(
-    found: OnnxStudent, sample: Any, expected: tuple[NDArray, NDArray], atol: float
-) -> dict[str, Any]:
-    """Raise ValueError where the model does not answer as its estimator does."""
-    summary, difference, other = _differences(found, sample, expected)
-    top = np.sort(expected[0], axis=1)
-    wrong = np.flatnonzero((difference > atol) | (other & (top[:, -1] - top[:, -2] > atol)))
-    if len(wrong):
-        proba = found.predict_proba(sample)
-        lines = [
-            f"  row {i}: {np.round(expected[0][i], 6)} {expected[1][i]!s}, in ONNX "
-            f"{np.round(proba[i], 6)}"
-            for i in wrong[:_SHOWN]
-        ]
-        raise ValueError(
-            f"the ONNX model differs from its estimator in {len(wrong)} of {len(other)} rows of "
-            f"the sample, by up to {difference.max():.2g} in a probability (atol={atol:g}):\n"
-            + "\n".join(lines)
-            + "\nNothing was written. Where the numbers are large, a float64 sample makes a model "
-            "that scales them in float64; otherwise a step means something else in ONNX."
-        )
-    return summary
 
 
 def _quantized(proto: ModelProto) -> ModelProto:

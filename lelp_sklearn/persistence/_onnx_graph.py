@@ -27,9 +27,13 @@ class Graph:
 
     def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node of one output, and return its name."""
-        output = self.scope.get_unique_variable_name(op.lower())
+        output = self.name(op.lower())
         self.add(op, list(inputs), [output], domain, **attributes)
         return output
+
+    def name(self, like: str) -> str:
+        """A name that no other tensor has."""
+        return self.scope.get_unique_variable_name(like)
 
     def add(
         self, op: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any
@@ -49,7 +53,7 @@ class Graph:
         """Add an array of numbers or strings, and return its name."""
         import onnx
 
-        name = self.scope.get_unique_variable_name("constant")
+        name = self.name("constant")
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
         if array.dtype.kind in "OU":
             strings = [str(value).encode() for value in array]
@@ -145,7 +149,7 @@ def _exported(graph: Graph, module: nn.Module, X: str, example: Tensor) -> str:
 
     def renamed(name: str) -> str:
         if name and name not in names:  # "" is an input that is left out
-            names[name] = graph.scope.get_unique_variable_name(name)
+            names[name] = graph.name(name)
         return names.get(name, "")
 
     for tensor in nodes.initializer:

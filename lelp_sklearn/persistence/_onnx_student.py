@@ -1,4 +1,4 @@
-"""How skl2onnx converts a student, alone or in a Pipeline."""
+"""How skl2onnx converts students and what looks up neighbours, alone or in a Pipeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from lelp_sklearn.inputs import ArrayInputs, SparseInputs, TableInputs, TokenInputs
 from lelp_sklearn.persistence._onnx_graph import Graph, add_module
-from lelp_sklearn.students import LELPStudentClassifier, StudentClassifier
+from lelp_sklearn.students import (
+    LELPStudentClassifier,
+    RetrievalAugmentedClassifier,
+    StudentClassifier,
+    SubclassTeacher,
+)
 
 _INSTEAD: dict[type, str] = {
     TableInputs: "encode the columns by a ColumnTransformer with OneHotEncoder and StandardScaler "
@@ -22,22 +27,28 @@ _INSTEAD: dict[type, str] = {
 
 
 def register_students() -> None:
-    """Tell skl2onnx of students, for whatever estimators hold one."""
+    """Tell skl2onnx of our classifiers, for whatever estimators hold one."""
     from skl2onnx import update_registered_converter
 
-    for student in (StudentClassifier, LELPStudentClassifier):
+    converters = {
+        StudentClassifier: _convert,
+        LELPStudentClassifier: _convert,
+        SubclassTeacher: _convert,
+        RetrievalAugmentedClassifier: _convert_retrieval,
+    }
+    for cls, convert in converters.items():
         update_registered_converter(
-            student,
-            f"Lelp{student.__name__}",
+            cls,
+            f"Lelp{cls.__name__}",
             _output_types,
-            _convert,
+            convert,
             options={"zipmap": [True, False], "output_class_labels": [False, True]},
         )
 
 
 def check_inputs(student: Any) -> None:
     """Raise TypeError for a student of rows that ONNX cannot read."""
-    inputs = student.inputs_
+    inputs = getattr(student, "student_", student).inputs_
     if type(inputs) in (ArrayInputs, SparseInputs):
         return
     known = (advice for cls, advice in _INSTEAD.items() if isinstance(inputs, cls))
@@ -64,18 +75,40 @@ def _output_types(operator: Any) -> None:
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
+    graph = Graph(scope, container)
+    label, proba = (output.full_name for output in operator.outputs)
+    _add_student(graph, operator.raw_operator, operator.inputs[0].full_name, proba)
+    _add_label(graph, operator.raw_operator, proba, label)
+
+
+def _convert_retrieval(scope: Any, operator: Any, container: Any) -> None:
+    """The student's probabilities and those of the entries nearest to its embeddings."""
+    model, graph = operator.raw_operator, Graph(scope, container)
+    label, proba = (output.full_name for output in operator.outputs)
+    weight = float(model.retrieval_weight_)
+    alone = graph.name("alone") if weight else proba
+    embedding = _add_student(graph, model.student_, operator.inputs[0].full_name, alone)
+    if weight:
+        shares = [_scaled(graph, alone, 1 - weight)]
+        shares += [_scaled(graph, _votes(graph, model, embedding), weight)]
+        both = graph.node("Add", *shares)
+        total = graph.node("ReduceSum", both, graph.constant(np.array([1])))
+        graph.add("Div", [both, total], [proba])
+    _add_label(graph, model, proba, label)
+
+
+def _add_student(graph: Graph, student: Any, rows: str, proba: str) -> str:
+    """Add a student's probabilities under a name, and return the name of its embeddings."""
     from onnx import TensorProto
 
-    student, graph = operator.raw_operator, Graph(scope, container)
     check_inputs(student)
     network = copy.deepcopy(student.net_.module_).cpu().eval()
-    X = graph.node("Cast", operator.inputs[0].full_name, to=TensorProto.FLOAT)
+    X = graph.node("Cast", rows, to=TensorProto.FLOAT)
     example = torch.zeros(2, student.n_features_in_)
     with torch.no_grad():
         embedding = add_module(graph, network.body, X, example)
         example = torch.zeros(2, network.width)
         logits = add_module(graph, network.head, embedding, example)
-    label, proba = (output.full_name for output in operator.outputs)
     n_subclasses = student.objective_.n_subclasses_
     if set(n_subclasses) == {1}:
         graph.add("Softmax", [logits], [proba], axis=1)
@@ -83,9 +116,39 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         blocks = np.repeat(np.eye(len(n_subclasses), dtype=np.float32), n_subclasses, axis=0)
         subclasses = graph.node("Softmax", logits, axis=1)
         graph.add("MatMul", [subclasses, graph.constant(blocks)], [proba])
+    return embedding
+
+
+def _votes(graph: Graph, model: Any, embedding: str) -> str:
+    """Soft labels of the entries nearest by cosine, as :class:`KnowledgeBase` averages them."""
+    base, alignment = model.knowledge_base_, model._alignment
+    if alignment is None:
+        centre = model._centre.astype(np.float32)
+        query = graph.node("Sub", embedding, graph.constant(centre))
+    else:
+        layer = copy.deepcopy(alignment.module_).cpu()
+        query = add_module(graph, layer, embedding, torch.zeros(2, layer.in_features))
+    length = graph.node("ReduceL2", query, graph.constant(np.array([1])))
+    tiny = graph.constant(np.full(1, 1e-12, np.float32))
+    query = graph.node("Div", query, graph.node("Max", length, tiny))
+    cosine = graph.node("MatMul", query, graph.constant(base.embeddings.T))
+    nearest, entries = graph.name("cosines"), graph.name("entries")
+    k = graph.constant(np.array([min(model.n_neighbors, base.n_entries)]))
+    graph.add("TopK", [cosine, k], [nearest, entries], axis=1)
+    share = graph.node("Softmax", _scaled(graph, nearest, 1 / model.temperature), axis=1)
+    said = graph.node("Gather", graph.constant(base.proba), entries, axis=0)
+    share = graph.node("Unsqueeze", share, graph.constant(np.array([1])))
+    votes = graph.node("MatMul", share, said)  # of each row: (1, k) by (k, classes)
+    return graph.node("Squeeze", votes, graph.constant(np.array([1])))
+
+
+def _scaled(graph: Graph, values: str, factor: float) -> str:
+    return graph.node("Mul", values, graph.constant(np.full(1, factor, np.float32)))
+
+
+def _add_label(graph: Graph, model: Any, proba: str, label: str) -> None:
     winner = graph.node("ArgMax", proba, axis=1, keepdims=0)
-    classes = graph.constant(_labels(student.classes_))
-    graph.add("Gather", [classes, winner], [label], axis=0)
+    graph.add("Gather", [graph.constant(_labels(model.classes_)), winner], [label], axis=0)
 
 
 def _labels(classes: NDArray) -> NDArray:

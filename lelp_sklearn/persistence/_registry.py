@@ -87,6 +87,21 @@ _TORCH = {"torch.nn": torch.nn.Module, "torch.optim": torch.optim.Optimizer}
 _NUMBERS = (np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_)  # as dtypes
 
 
+# What a prediction does not need, and a file must not carry: the teacher and what is its own, and
+# folders of a machine, which a later fit would write to. They are None after loading.
+_LEFT_OUT: dict[type, tuple[str, ...]] = {
+    DistilledClassifier: ("teacher", "cache", "teacher_"),
+    subclasses.LELPProjector: ("memory",),
+    Pipeline: ("memory",),
+    inputs.TokenInputs: ("vectors",),
+}
+
+
+def names_left_out(cls: type) -> tuple[str, ...]:
+    """Attributes that no file has."""
+    return next((names for listed, names in _LEFT_OUT.items() if issubclass(cls, listed)), ())
+
+
 @cache
 def _classes() -> dict[str, type]:
     public = [

@@ -14,6 +14,7 @@ from lelp_sklearn.objectives import RelationalAlignment, Stages
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._inputs import TrainingRows
+from lelp_sklearn.students._tuning import ChoiceInterruptedError, fits_of_a_choice
 
 RETRIEVAL_WEIGHTS = tuple(i / 10 for i in range(11))
 ENOUGH_HELD_OUT = 500  # rows: of fewer, the noise is as large as what a weight may bring
@@ -101,12 +102,21 @@ def _losses_on(
     # Weights of the classes are in those of the rows by now.
     student = plain_student(retrieval, seed).set_params(class_weight=None)
     model = clone(retrieval).set_params(student=student, retrieval_weight=1.0, random_state=seed)
-    with warnings.catch_warnings():
+    with fits_of_a_choice():
         # The fit on all rows says them again.
         warnings.filterwarnings("ignore", ".*got no teacher arrays", UserWarning)
         warnings.filterwarnings("ignore", "teacher_proba is not used", UserWarning)
-        model.fit(train.X, classes[train.y], **given)
         student.fit(train.X, classes[train.y], **given)
+        if not student._interrupted:
+            model.fit(train.X, classes[train.y], **given)
+    if student._interrupted or model.student_._interrupted:
+        raise ChoiceInterruptedError(
+            "retrieval_weight",
+            "nothing is looked up (retrieval_weight_=0), and the student is the plain one"
+            f"{', as far as it came' if student._interrupted else ''}, trained on {len(train.y)} "
+            f"of {len(rows.y)} rows",
+            {"student_": student, "retrieval_weight_": 0.0},
+        )
     aligned = model.student_.predict_proba(test.X)
     votes, found = model._votes(test.X)
     proba = [mixed(aligned, votes, found, weight) for weight in RETRIEVAL_WEIGHTS]

@@ -17,7 +17,7 @@ def all_or_nothing(
     """Give an estimator its attributes back if what is done inside fails.
 
     With ``forget``, nothing of an earlier fit is left inside, so that columns that were counted
-    then do not outlive it. After the errors ``but``, what is there by then stays.
+    then do not outlive it. After the errors ``but``, a network that is there by then stays.
     """
     before = dict(vars(estimator))
     if forget:
@@ -26,11 +26,13 @@ def all_or_nothing(
             delattr(estimator, name)
     try:
         yield
-    except but:
-        raise
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, but) and hasattr(estimator, "net_"):
+            raise
         vars(estimator).clear()
         vars(estimator).update(before)
+        if isinstance(error, NonFiniteError):
+            error.inside(estimator)
         raise
 
 

@@ -32,6 +32,7 @@ from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
 from lelp_sklearn.students._staging import train_in_stages
+from lelp_sklearn.students._tuning import ChoiceInterruptedError
 
 # Of what few teachers give.
 _SOURCES = {
@@ -72,6 +73,8 @@ class BaseStudentClassifier(
     on_oom: str = "raise"
     bf16: bool = False
     deterministic: bool = False
+
+    _interrupted = False  # by Ctrl-C, in its last training
 
     # Row-aligned arrays reach a student through searches and pipelines without a set_fit_request.
     __metadata_request__fit = {  # noqa: RUF012
@@ -164,7 +167,8 @@ class BaseStudentClassifier(
         -----
         UserWarning
             If Ctrl-C ends the training: the student keeps the weights of the lowest
-            ``valid_loss`` so far, or without ``validation_fraction`` the last ones.
+            ``valid_loss`` so far, or without ``validation_fraction`` the last ones. While an
+            "auto" parameter is chosen, it becomes the best candidate so far.
         """
         again = self.warm_start and hasattr(self, "net_")
         arrays = {
@@ -252,6 +256,7 @@ class BaseStudentClassifier(
             )
         skorch_params = self._skorch_params
         device = resolve_device(self.device)
+        weight = arrays["sample_weight"]
         if not fresh:
             arrays["classes"] = self.classes_
         inputs = clone(self._named_inputs()) if fresh else self.inputs_
@@ -275,7 +280,14 @@ class BaseStudentClassifier(
         ):
             if fresh:
                 self.inputs_ = inputs.fit(rows.X)
-                objective = self._fit_objective(rows, classes, seed, partial)
+                try:
+                    objective = self._fit_objective(rows, classes, seed, partial)
+                except ChoiceInterruptedError as stop:
+                    stop.end(self)
+                    return self
+                except NonFiniteError as fault:
+                    fault.row = number_of_row(fault.row, n_rows(X), weight, None)
+                    raise
                 net = make_net(self, objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
             objective, net = self.objective_, self.net_
@@ -304,14 +316,13 @@ class BaseStudentClassifier(
                     net.initialize_callbacks()
                     interrupted = net.train_on(batches, epochs)
             except NonFiniteError as fault:
-                if fault.row is not None:
-                    weight = arrays.get("sample_weight")
-                    known = None if objective.needs else labeled
-                    fault.row = number_of_row(fault.row, n_rows(X), weight, known)
+                known = None if objective.needs else labeled
+                fault.row = number_of_row(fault.row, n_rows(X), weight, known)
                 raise
             finally:
                 if saved is not None:
                     net.forget_callback(saved)
+        self._interrupted = bool(interrupted)
         if interrupted:
             warnings.warn(interrupted, UserWarning, stacklevel=4)
         elif saved is not None:

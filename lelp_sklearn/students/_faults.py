@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lelp_sklearn.students._batches import TensorRows
+from lelp_sklearn.students._optimizers import gives_sparse_gradients
 
 _OUTLYING = 1e3  # so many times the median row's largest value
 _LOW_TEMPERATURE = 1e-2
@@ -32,14 +33,18 @@ class NonFiniteError(FloatingPointError):
         super().__init__(seen, epoch, batch)
         self.seen, self.epoch, self.batch = seen, epoch, batch
         self.cause = ""
+        self.kept = "The student keeps the weights of the step before."
         self.row: int | None = None
 
     def __str__(self) -> str:
         cause = self.cause.format(row=self.row)
-        return (
-            f"{self.seen} in epoch {self.epoch}, batch {self.batch}. {cause} The student keeps "
-            "the weights of the step before."
-        )
+        return f"{self.seen} in epoch {self.epoch}, batch {self.batch}. {cause} {self.kept}"
+
+    def inside(self, estimator: Any) -> None:
+        """Say that an estimator which trained the student keeps nothing of it."""
+        self.kept = f"The {type(estimator).__name__} is what it was before."
+        if hasattr(estimator, "student"):
+            self.kept += " Parameters named here are its student's: set_params(student__lr=...)."
 
 
 class StepGuard:
@@ -63,8 +68,7 @@ class StepGuard:
             net.optimizer_.found_inf = self.found  # where it is 1, the kernel changes nothing
         self.batch = 0
         # Asking each gradient for its kind would take as long as looking at its numbers.
-        tables = (getattr(module, "sparse", False) for module in net.module_.modules())
-        self.simple = device.type != "mps" and not any(tables)
+        self.simple = device.type != "mps" and not gives_sparse_gradients(net.module_)
         self.simple &= len({p.dtype for p in self.parameters}) == 1
 
     def start_epoch(self) -> None:
@@ -166,12 +170,14 @@ def find_cause(net: Any, rows: TensorRows, fault: NonFiniteError) -> None:
 
 
 def number_of_row(
-    row: int, n_rows: int, sample_weight: ArrayLike | None, labeled: NDArray | None
-) -> int:
-    """Where in X a row stands that was trained on.
+    row: int | None, n_rows: int, sample_weight: ArrayLike | None, labeled: NDArray | None
+) -> int | None:
+    """Where in X a row stands that was trained on; None where no row is known.
 
     Rows without a weight were left out and, where ``labeled`` is given, those without a label.
     """
+    if row is None:
+        return None
     numbers = np.arange(n_rows)
     if sample_weight is not None:
         numbers = numbers[np.asarray(sample_weight) > 0]

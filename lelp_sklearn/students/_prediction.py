@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lelp_sklearn._torch import torch_threads
 from lelp_sklearn.losses import fold
 from lelp_sklearn.outputs import StudentOutputs
+from lelp_sklearn.students._net import class_probabilities
 
 _CHUNK = 4096  # rows a forward pass: enough to be fast, little enough to stay in cache
 _PADDED_CHUNK = 256  # of a body that pads, whose rows are far larger
@@ -41,7 +42,7 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         y : ndarray of shape (n_rows,)
             Labels, of the type seen in fit.
         """
-        winner = self._class_log_proba(X).argmax(axis=1)
+        winner = self._forward(X, self._class_proba).argmax(axis=1)
         return self.classes_[winner]
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
@@ -57,7 +58,7 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         proba : ndarray of shape (n_rows, n_classes), float32
             Columns in the order of ``classes_``.
         """
-        return self._forward(X, lambda outputs: self._folded(outputs).softmax(dim=1))
+        return self._forward(X, self._class_proba)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Log-probability of each class, finite where the probability underflows.
@@ -139,8 +140,12 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
     def _folded(self, outputs: StudentOutputs) -> Tensor:
         return fold(outputs.logits, self.objective_.n_subclasses_)
 
+    def _class_proba(self, outputs: StudentOutputs) -> Tensor:
+        return class_probabilities(outputs.logits, self.objective_.n_subclasses_)
+
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
-        check_is_fitted(self, "net_")
+        if not hasattr(self, "net_"):
+            check_is_fitted(self, "net_")
         rows = self.inputs_.read(self.inputs_.check(self, X, reset=False))
         module = self.net_.module_
         if module.training:
@@ -149,8 +154,10 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         order = rows.lengths.argsort() if getattr(module.body, "pads", False) else None
         if order is not None:
             rows = rows.index_select(0, order)
-        chunks = rows.split(_CHUNK if order is None else _PADDED_CHUNK)
+        size = _CHUNK if order is None else _PADDED_CHUNK
+        chunks = [rows] if len(rows) <= size else rows.split(size)
         with torch_threads(self.n_threads), torch.inference_mode():
-            outputs = (module(chunk.to(device), for_loss=False) for chunk in chunks)
-            found = torch.cat([read(seen).cpu() for seen in outputs])
+            # A name for the outputs would keep them while the next are made: a tenth more time.
+            parts = [read(module(chunk.to(device), for_loss=False)).cpu() for chunk in chunks]
+            found = parts[0] if len(parts) == 1 else torch.cat(parts)
             return (found if order is None else found[order.argsort()]).numpy()

@@ -20,6 +20,7 @@ from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._inputs import check_training_rows
 from lelp_sklearn.students._knowledge_base import KnowledgeBase, hnsw_library
 from lelp_sklearn.students._retrieval_prediction import RetrievalPrediction
+from lelp_sklearn.students._tuning import ChoiceInterruptedError
 
 
 class RetrievalAugmentedClassifier(
@@ -83,7 +84,8 @@ class RetrievalAugmentedClassifier(
     -----
     UserWarning
         If fit gets no teacher arrays. The student is then trained on the labels alone, and the
-        entries are its own embeddings of the labelled rows, with their labels.
+        entries are its own embeddings of the labelled rows, with their labels. If Ctrl-C ends fit
+        while "auto" chooses: the student is then the plain one by then, and w is 0.
 
     See Also
     --------
@@ -244,14 +246,17 @@ class RetrievalAugmentedClassifier(
             sample_weight=sample_weight,
             **given,
         )
-        if isinstance(self.retrieval_weight, str):
-            self.retrieval_weight_, self.retrieval_weight_scores_ = choose_weight(
-                self, rows, classes, seed
-            )
-        else:
-            self.retrieval_weight_ = float(self.retrieval_weight)
-        chosen = aligned if self.retrieval_weight_ else student
-        self.student_ = chosen.fit(X, y, sample_weight, **given)
+        try:
+            if isinstance(self.retrieval_weight, str):
+                self.retrieval_weight_, self.retrieval_weight_scores_ = choose_weight(
+                    self, rows, classes, seed
+                )
+            else:
+                self.retrieval_weight_ = float(self.retrieval_weight)
+            chosen = aligned if self.retrieval_weight_ else student
+            self.student_ = chosen.fit(X, y, sample_weight, **given)
+        except ChoiceInterruptedError as stop:
+            stop.end(self)
         self.classes_ = classes
         X = indexable(X)[0]
         weight = np.asarray(1 if sample_weight is None else sample_weight)

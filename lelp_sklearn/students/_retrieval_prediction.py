@@ -187,7 +187,7 @@ class RetrievalPrediction:
         rows, numbers = rows.take(known), numbers[known]
         X = safe_indexing(X, numbers)  # with the names of its columns
         self._seed = seed
-        self._centre = self.student_.transform(X).mean(axis=0)
+        self._centre = self.student_.transform(X).mean(axis=0, dtype=np.float64)
         entries = self._entries(X, rows.y, rows.labeled, rows.teacher, numbers)
         most = self.max_entries or entries.n_entries
         self.knowledge_base_ = entries.thinned(most if self.retrieval_weight_ else 0)
@@ -217,12 +217,15 @@ class RetrievalPrediction:
         return np.ascontiguousarray(row_keys(checked)[:, 0]).view(np.int64)
 
     def _queries(self, X: Any) -> NDArray:
-        """The student's embeddings in the shared space, of length 1."""
+        """The student's embeddings in the shared space, of length 1, each row by itself."""
         alignment = self._alignment
-        if alignment is not None:
-            return self.student_._forward(X, lambda outputs: alignment.query(outputs.embedding))
-        own = self.student_.transform(X) - self._centre  # cosines of what is no mere offset
-        return own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12)
+        if alignment is None:
+            own = self.student_.transform(X) - self._centre  # cosines of what is no mere offset
+        else:
+            layer: Any = alignment.module_
+            own = self.student_._forward(X, lambda outputs: layer(outputs.embedding))
+        own = np.nan_to_num(own).astype(np.float64)  # where squares of large numbers fit in
+        return (own / np.linalg.norm(own, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
 
     def _asked(self, X: Any) -> tuple[NDArray, NDArray]:
         """Queries, and the entries that the rows have from training."""

@@ -41,7 +41,7 @@ def train_in_stages(
         for i, (name, _) in list(enumerate(objective.stages))[first:]:
             net.stage = i
             stage = objective.enter(i, net.module_.head)
-            net.max_epochs, net.lr = stage.max_epochs or epochs, stage.lr or lr
+            net.max_epochs, net.lr = int(stage.max_epochs or epochs), stage.lr or lr
             with _frozen(net, stage):
                 net.initialized_ = False  # a stage starts an optimizer of its own
                 net._initialize_optimizer()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from lelp_sklearn._writing import write_whole
 
 
 class NotANumberError(TypeError):
@@ -37,16 +37,7 @@ def write_state(path: Path, state: Any) -> None:
     tensors: dict[str, Tensor] = {}
     tree = pack(state, tensors)
     content = save(tensors, metadata={"state": json.dumps(tree)})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    write_whole(path, content)
 
 
 def read_state(path: Path) -> Any:

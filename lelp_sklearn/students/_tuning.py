@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from lelp_sklearn.students._faults import NonFiniteError
 from lelp_sklearn.students._inputs import TrainingRows
 
 SUBCLASS_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
 _HELD_OUT = 0.2
+
+
+class ChoiceInterruptedError(Exception):
+    """Ctrl-C ended the choice of a parameter, and with it the fit.
+
+    Attributes
+    ----------
+    learned : dict of str to any
+        Attributes of the estimator that was to be fitted, as far as they are known.
+    """
+
+    def __init__(self, parameter: str, kept: str, learned: dict[str, Any]):
+        super().__init__(f"fit was interrupted while it chose {parameter}: {kept}.")
+        self.learned = learned
+
+    def end(self, estimator: Any) -> None:
+        """Give it to the estimator in whose fit this is, and say so."""
+        vars(estimator).update(self.learned)
+        warnings.warn(str(self), UserWarning, stacklevel=5)
+
+
+@contextmanager
+def fits_of_a_choice() -> Iterator[None]:
+    """Silence what an interrupted fit says: the estimator that chooses says it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fit was interrupted", UserWarning)
+        yield
 
 
 def subclass_weight_scores(
@@ -20,32 +51,60 @@ def subclass_weight_scores(
     """Held-out log-loss of each weight: one full fit each, on the same rows from the same seed.
 
     The log-loss, as accuracies of a few classes on a fifth of the rows are often equal.
+
+    Raises
+    ------
+    ChoiceInterruptedError
+        At Ctrl-C; the best candidate by then, or else the one it ended, has what is learned.
     """
     held = held_out_rows(rows.y, rows.labeled, seed)
     train, test = rows.take(~held), rows.take(held)
     # Weights of the classes are in those of the rows by now.
-    candidate = clone(student).set_params(class_weight=None, warm_start=False, random_state=seed)
-    scores = {}
+    unfitted = clone(student).set_params(class_weight=None, warm_start=False, random_state=seed)
+    scores: dict[float, float] = {}
+    best = None
     for weight in SUBCLASS_WEIGHTS:
-        candidate.set_params(subclass_weight=weight)
+        candidate = clone(unfitted).set_params(subclass_weight=weight)
         try:
-            fitted = candidate.fit(
-                train.X,
-                classes[train.y],
-                train.weight,
-                labeled=train.labeled,
-                teacher_coef=train.teacher.coef,
-                **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
-            )
+            with fits_of_a_choice():
+                candidate.fit(
+                    train.X,
+                    classes[train.y],
+                    train.weight,
+                    labeled=train.labeled,
+                    teacher_coef=train.teacher.coef,
+                    **{f"teacher_{n}": getattr(train.teacher, n) for n in train.teacher.given},
+                )
         except ValueError as error:
             error.add_note(
                 f"This was in choosing subclass_weight='auto', on {len(train.y)} of "
                 f"{len(rows.y)} rows. A number as subclass_weight trains on all rows at once."
             )
             raise
-        log_proba = fitted.predict_log_proba(test.X)[np.arange(len(test.y)), test.y]
-        scores[weight] = -float(np.average(log_proba, weights=test.weight))
+        except NonFiniteError as fault:
+            if fault.row is not None:
+                fault.row = int(np.flatnonzero(~held)[fault.row])
+            raise
+        if candidate._interrupted:
+            raise _interrupted(candidate if best is None else best, scores, len(train.y))
+        log_proba = candidate.predict_log_proba(test.X)[np.arange(len(test.y)), test.y]
+        loss = -float(np.average(log_proba, weights=test.weight))
+        if best is None or loss < min(scores.values()):
+            best = candidate
+        scores[weight] = loss
     return scores
+
+
+def _interrupted(best: Any, scores: dict[float, float], n_rows: int) -> ChoiceInterruptedError:
+    learned = {name: getattr(best, name) for name in ("classes_", "inputs_", "objective_", "net_")}
+    learned |= {"subclass_weight_scores_": scores, "_interrupted": True}
+    which = f"best of {len(scores)} candidates" if scores else "first candidate, as far as it came"
+    return ChoiceInterruptedError(
+        "subclass_weight",
+        f"the student is the {which}, of subclass_weight={best.subclass_weight} and trained on "
+        f"{n_rows} rows",
+        learned,
+    )
 
 
 def held_out_rows(

@@ -88,7 +88,12 @@ def _rows_as_bytes(X: Any) -> tuple[tuple, NDArray[np.uint8] | Iterable[bytes]]:
             "matrix, a DataFrame or a list of strings."
         )
     if not isinstance(X, np.ndarray):
-        X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
+        try:
+            X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
+        except ValueError as error:
+            raise ValueError(
+                f"the rows of a {type(X).__name__} are not of one length: {error}"
+            ) from error
     if X.dtype.kind not in "OUST":
         return ("array", X.dtype.str, X.shape[1:]), _byte_rows(X)
     if X.ndim == 1:

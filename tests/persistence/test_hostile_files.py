@@ -14,6 +14,7 @@ import pytest
 from safetensors import numpy as safetensors_numpy
 from sklearn.preprocessing import FunctionTransformer
 from skops import io as skops
+from torch import nn
 
 from lelp_sklearn import (
     MLP,
@@ -201,6 +202,28 @@ SYSTEM = {"kind": "reference", "name": "os.system"}
 def test_forged_trees(change, message, members, path):
     write(path, changed(members, change))
     refused(path, message)
+
+
+def test_a_folder_that_a_later_fit_would_write_to(path):
+    projector = LELPProjector(null_space=False, memory=str(path.parent / "cache"))
+    save(projector.fit(ROWS.embeddings, ROWS.y), path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    write(path, changed(members, set_at("params", "memory", "cache")))
+    refused(path, r"LELPProjector\.memory is nothing that save writes")
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+def test_a_layer_that_is_copied_a_million_times(members, path):
+    sizes = {"d_model": 1, "nhead": 1, "dim_feedforward": 1, "num_encoder_layers": 10**6}
+
+    def change(tree):
+        tree["net"]["module"]["name"] = "torch.nn.Transformer"
+        tree["net"]["body_params"]["items"] = list(sizes.items())
+
+    write(path, changed(members, change))
+    refused(path, r"body is torch's Transformer\. .* allow=\[Transformer\]")
+    refused(path, "far larger than its weights", allow=[nn.Transformer])
 
 
 def test_a_tree_too_deep(members, path):

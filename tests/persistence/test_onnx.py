@@ -33,9 +33,11 @@ from lelp_sklearn import (
     HiddenLayers,
     LELPStudentClassifier,
     OnnxStudent,
+    RetrievalAugmentedClassifier,
     SimKD,
     StaticText,
     StudentClassifier,
+    SubclassTeacher,
     TabularMLP,
     TextTransformer,
     to_onnx,
@@ -147,6 +149,79 @@ def test_a_reused_classifier_is_exported_with_its_projector(projector):
         MLP, module__hidden=4, objective=SimKD(projector=projector), max_epochs=1, random_state=0
     ).fit(rows.X, rows.y, teacher_proba=rows.proba, teacher_embeddings=rows.embeddings)
     assert served(model, rows.X).export_["max_difference"] < 1e-6
+
+
+def test_a_subclass_teacher_is_a_student_whose_subclasses_are_folded():
+    rows = digits(100)
+    y = np.where(rows.y, "odd", "even")
+    model = SubclassTeacher(MLP, n_subclasses={"odd": 2, "even": 3}, max_epochs=2, random_state=0)
+    assert served(model.fit(rows.X, y), rows.X).export_["max_difference"] < 1e-6
+
+
+def retrieving(module=MLP, y=None, **params):
+    """Fitted to the first 200 of 300 rows."""
+    rows, first = digits(300), slice(200)
+    params = {"retrieval_weight": 0.4, "random_state": 0} | params
+    student = StudentClassifier(module, max_epochs=2, random_state=0)
+    arrays = {"teacher_proba": rows.proba[first], "teacher_embeddings": rows.embeddings[first]}
+    y = rows.y if y is None else y
+    model = RetrievalAugmentedClassifier(student, **params).fit(rows.X[first], y[first], **arrays)
+    return model, rows.X[200:], rows.X[first]
+
+
+@pytest.mark.parametrize("module", [None, MLP])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"retrieval_weight": 0.0},
+        {"retrieval_weight": 1.0, "n_neighbors": 1},
+        {"n_neighbors": 1000, "max_entries": 30, "temperature": 0.5, "projection": None},
+    ],
+    ids=str,
+)
+def test_neighbours_are_looked_up(module, params):
+    model, X, _ = retrieving(module, np.array(["even", "odd"])[digits(300).y], **params)
+    found = served(model, X)
+    np.testing.assert_allclose(found.predict_proba(X), model.predict_proba(X), atol=1e-6)
+    assert found.predict(X).tolist() == model.predict(X).tolist()
+    for row in (X[:1], X[7:8]):
+        np.testing.assert_allclose(found.predict_proba(row), model.predict_proba(row), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:StudentClassifier got no teacher arrays")
+def test_neighbours_of_a_student_of_labels_within_others():
+    rows = digits(150)
+    X, y = rows.X[:100], rows.y[:100]
+    looking_up = RetrievalAugmentedClassifier(student(MLP), retrieval_weight=0.5)
+    model = make_pipeline(StandardScaler(), looking_up).fit(X, y)
+    assert looking_up.knowledge_base_.n_entries == 100
+    assert served(model, rows.X[100:]).export_["max_difference"] < 1e-6
+    of_texts = StudentClassifier(StaticText, inputs=lelp_sklearn.TokenInputs(vocab_size=60))
+    looking_up.set_params(student=of_texts.set_params(objective=CrossEntropy(), max_epochs=2))
+    with pytest.raises(TypeError, match="TokenInputs, which has no form in ONNX"):
+        to_onnx(looking_up.fit(TEXTS, LIKED), TEXTS)
+
+
+def test_a_row_that_was_trained_on_finds_itself_in_onnx_and_is_refused(tmp_path):
+    model, X, trained_on = retrieving()
+    with pytest.raises(ValueError, match=r"in ONNX[\s\S]*Nothing was written\. In ONNX a row of"):
+        to_onnx(model, np.vstack([X, trained_on]), tmp_path / "model.onnx")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(("apart", "agrees"), [(0, True), (1e-7, False)])
+def test_entries_that_rounding_puts_in_another_order(apart, agrees):
+    model, X, _ = retrieving(n_neighbors=7)
+    entries = model.knowledge_base_.embeddings
+    noise = np.random.default_rng(0).normal(size=entries.shape)
+    entries[:] = entries[:1] + apart * noise
+    entries /= np.linalg.norm(entries, axis=1, keepdims=True)
+    if agrees:  # of equal ones both take the first
+        assert served(model, X).export_["max_difference"] < 1e-6
+    else:
+        with pytest.raises(ValueError, match="of entries equally near others may vote"):
+            to_onnx(model, X)
 
 
 def frame(n=80):
@@ -379,6 +454,28 @@ def test_rows_are_run_in_chunks_and_threads_and_columns_are_checked(scaled):
         found.predict(missing)
     with pytest.raises(ValueError, match="n_threads=0"):
         OnnxStudent(b"", n_threads=0)
+
+
+def test_numbers_that_the_models_type_cannot_hold_are_refused():
+    X = np.arange(20).reshape(10, 2)
+    found = served(student().fit(X, np.arange(10) % 2), X)
+    np.testing.assert_array_equal(found.predict_proba(X.astype(float)), found.predict_proba(X))
+    for value in (0.5, np.nan):
+        with pytest.raises(ValueError, match=rf"X holds {value}, and the model takes int64"):
+            found.predict_proba(np.where(X == 4, value, X))
+    X, y = frame()
+    numbers = make_column_transformer((StandardScaler(), ["age", "visits"]))
+    found = served(make_pipeline(numbers, student()).fit(X, y), X)
+    with pytest.raises(ValueError, match=r"visits holds \d\.5"):
+        found.predict_proba(X.assign(visits=X["visits"] + 0.5))
+    with pytest.raises(ValueError, match="age does not hold real numbers"):
+        found.predict_proba(X.assign(age="old"))
+
+
+@pytest.mark.parametrize("sample", [np.ones((3, 5)), np.full((3, 64), np.nan), "word"], ids=repr)
+def test_a_sample_that_the_student_does_not_take_is_refused_by_it(scaled, sample):
+    with pytest.raises(ValueError, match=r"features|NaN|convert string"):
+        to_onnx(scaled, sample)
 
 
 def test_other_models_are_not_taken_for_students():

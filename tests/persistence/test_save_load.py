@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -231,55 +229,6 @@ def test_a_projector_goes_on_from_its_moments(tmp_path):
     assert_equal(projector, again, ROWS.embeddings)
 
 
-@settings(max_examples=settings.default.max_examples // 2)
-@given(
-    st.fixed_dictionaries(
-        {
-            "module__hidden": st.sampled_from([3, (5, 4), [2]]),
-            "module__dropout": st.sampled_from([0.0, 0.3]),
-            "projector": st.sampled_from(
-                [None, LELPProjector(), ClusterSplitter(n_subclasses=2), UniformSplitter()]
-            ),
-            "temperature": st.floats(0.5, 4),
-            "alpha": st.floats(0, 1),
-            "subclass_weight": st.floats(0, 1) | st.tuples(st.floats(0, 1), st.floats(0, 1)),
-            "optimizer": st.sampled_from([torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop]),
-            "lr": st.floats(1e-4, 0.02),
-            "schedule": st.sampled_from(["one_cycle", "cosine", None]),
-            "batch_size": st.integers(20, 200),
-            "class_weight": st.sampled_from([None, "balanced"]),
-            "validation_fraction": st.sampled_from([0.0, 0.2]),
-            "random_state": st.integers(0, 2**31 - 1),
-            "n_threads": st.sampled_from([1, None]),
-            "bf16": st.booleans(),
-        }
-    ),
-    st.sampled_from(
-        [
-            np.array([0, 1]),
-            np.array(["no", "yes"]),
-            np.array(["ä", "a longer label"], dtype=object),
-            np.array([False, True]),
-            np.array([-1.0, 2.0]),
-            np.array([3, 2**40]),
-        ]
-    ),
-    st.booleans(),
-)
-def test_students_of_any_parameters(tmp_path_factory, params, labels, named):
-    X = pd.DataFrame(ROWS.X[:, :20], columns=[f"ä{i}" for i in range(20)]) if named else ROWS.X
-    model = student(cls=LELPStudentClassifier, max_epochs=1, **params)
-    model = fitted(model, X, labels[ROWS.y])
-    again = through_file(model, tmp_path_factory.mktemp("any"))
-    assert_equal(model, again, X)
-    assert again.classes_.dtype == model.classes_.dtype
-    assert again.get_params(deep=False).keys() == model.get_params(deep=False).keys()
-    assert again.lr == model.lr
-    assert again.bf16 == model.bf16
-    assert again.subclass_weight == model.subclass_weight
-    assert list(getattr(again, "feature_names_in_", [])) == (list(X.columns) if named else [])
-
-
 def test_equal_estimators_make_equal_files(tmp_path):
     model = fitted(student(cls=LELPStudentClassifier))
     again = through_file(model, tmp_path)
@@ -346,6 +295,18 @@ def test_a_distilled_classifier_comes_without_its_teacher(tmp_path):
     assert "LogisticRegression" not in (tmp_path / "model.lelp").read_bytes().decode("latin-1")
 
 
+def test_folders_of_this_machine_stay_behind(tmp_path):
+    folder = str(tmp_path / "moments")
+    model = fitted(student(cls=LELPStudentClassifier, projector=LELPProjector(memory=folder)))
+    again = through_file(make_pipeline(StandardScaler(), memory=folder).fit(ROWS.X), tmp_path)
+    assert again.memory is None
+    again = through_file(model, tmp_path)
+    assert again.projector.memory is None
+    assert again.projector_.memory is None
+    assert_equal(model, again)
+    assert b"moments" not in (tmp_path / "model.lelp").read_bytes()
+
+
 def test_a_retrieval_augmented_classifier_comes_with_its_entries(tmp_path):
     model = fitted(RetrievalAugmentedClassifier(student(), retrieval_weight=0.5, random_state=0))
     again = through_file(model, tmp_path)
@@ -371,6 +332,13 @@ def test_a_users_class_is_built_only_if_it_is_allowed(tmp_path):
     other = type("Halves", (Halves,), {"forward": lambda self, X: self.layer(X)[:, :3]})
     with pytest.raises(ModelFileError, match=r"weight 'head\.weight.*the body that is allowed"):
         load(tmp_path / "model.lelp", allow=[other])
+
+
+def test_a_body_of_torch_is_built_only_if_it_is_allowed(tmp_path):
+    model = fitted(student(nn.Flatten))
+    with pytest.raises(ModelFileError, match=r"torch's Flatten.*allow=\[Flatten\]"):
+        through_file(model, tmp_path)
+    assert_equal(model, load(tmp_path / "model.lelp", allow=[nn.Flatten]))
 
 
 def test_a_body_given_as_an_instance_is_allowed_as_one(tmp_path):
@@ -446,6 +414,16 @@ def test_what_else_is_refused(tmp_path):
         model.net_.module_.head.weight[0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"head\.weight.*not finite.*lower lr"):
         save(model, path)
+    assert not list(tmp_path.iterdir())
+    model = fitted(student())
+    with pytest.raises(FileNotFoundError, match=r"no folder .*missing, to write model\.lelp"):
+        save(model, tmp_path / "missing" / "model.lelp")
+    for folder in (tmp_path, ""):
+        with pytest.raises(IsADirectoryError, match="is a folder: name a file in it"):
+            save(model, folder)
+    for nothing in (None, 3, b"model.lelp"):
+        with pytest.raises(TypeError, match=r"path=.*: expected the name of a file"):
+            save(model, nothing)
     assert not list(tmp_path.iterdir())
 
 

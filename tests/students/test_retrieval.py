@@ -88,7 +88,7 @@ class Epochs(list):
         return self
 
 
-@pytest.mark.parametrize("fit_that_fails", [0, 1, 2])  # the aligned, the plain, the last
+@pytest.mark.parametrize("fit_that_fails", [0, 1, 2])  # the plain, the aligned, the last
 def test_a_failed_fit_leaves_it_as_it_was(fit_that_fails):
     one = model(retrieval_weight="auto").fit(X, Y, **TEACHER)
     before, answer = dict(vars(one)), one.predict_proba(ROWS.X)
@@ -99,6 +99,49 @@ def test_a_failed_fit_leaves_it_as_it_was(fit_that_fails):
     assert not epochs
     assert vars(one) == before | {"student": one.student}
     np.testing.assert_array_equal(one.predict_proba(ROWS.X), answer)
+
+
+class Interrupts(Callback):
+    def __init__(self, epochs):
+        self.epochs = epochs  # as above
+
+    def on_epoch_begin(self, net, **kwargs):
+        if self.epochs.pop() == "fail":
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("fits", "said"), [(0, "plain one, as far as it came"), (1, "one")])
+def test_ctrl_c_while_auto_chooses_ends_the_whole_fit(fits, said):
+    epochs = Epochs(["fail", *[""] * (6 * fits + 2)])
+    one = model(small(callbacks=[Interrupts(epochs)]), retrieval_weight="auto")
+    with pytest.warns(UserWarning, match=f"chose retrieval_weight.*{said}, trained on 160") as seen:
+        one.fit(X, Y, **TEACHER)
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    assert not epochs  # and no fit came after it
+    assert one.retrieval_weight_ == one.knowledge_base_.n_entries == 0
+    assert len(one.student_.history_) == (6 if fits else 2)
+    assert not hasattr(one, "retrieval_weight_scores_")
+    assert one.score(X, Y) > 0.5
+
+
+def test_rows_of_any_size_are_looked_up_each_by_itself(fitted):
+    huge = X * np.float32(1e37)
+    alone = fitted.predict_proba(X[:5])
+    together = fitted.predict_proba(np.vstack([X[:5], huge]))
+    np.testing.assert_allclose(together[:5], alone, atol=1e-6)
+    large = X * np.float32(1e6)  # of the same directions
+    np.testing.assert_allclose(fitted._queries(huge), fitted._queries(large), atol=1e-4)
+
+
+@pytest.mark.parametrize("teacher", [TEACHER, {}], ids=len)
+@pytest.mark.parametrize("module", [MLP, None])
+@pytest.mark.filterwarnings("ignore:StudentClassifier got no teacher arrays")
+def test_huge_rows_are_learned(module, teacher):
+    student = StudentClassifier(module, objective=None if teacher else CrossEntropy(), max_epochs=2)
+    one = model(student).fit(X * np.float32(1e37), Y, **teacher)
+    assert np.isfinite(one.predict_proba(X * np.float32(1e37))).all()
+    assert len(np.unique(one.kneighbors(X * np.float32(1e37), 1)[1])) > 5
 
 
 # What is mixed.

@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 
 from lelp_sklearn import (
     LELP,
@@ -14,6 +15,8 @@ from lelp_sklearn import (
     LELPStudentClassifier,
     RandomSplitter,
     StudentClassifier,
+    load,
+    save,
 )
 from lelp_sklearn.students._tuning import SUBCLASS_WEIGHTS, held_out_rows
 from tests.data import digits
@@ -46,6 +49,68 @@ def test_auto_is_the_fit_with_the_weight_of_the_lowest_held_out_loss():
     again.set_params(subclass_weight=0.1).fit(ROWS.X, ROWS.y, **TEACHER)
     assert again.subclass_weight_ == 0.1
     assert not hasattr(again, "subclass_weight_scores_")
+
+
+class Interrupts(Callback):
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_epoch_begin(self, net, **kwargs):
+        if self.epochs.pop() == "stop":
+            raise KeyboardInterrupt
+
+
+class Epochs(list):
+    def __deepcopy__(self, memo):  # candidates count on
+        return self
+
+
+@pytest.mark.parametrize("whole", [0, 1, 3])
+def test_ctrl_c_ends_the_whole_fit_with_the_best_candidate_so_far(whole, tmp_path):
+    epochs = Epochs(["stop", *[""] * (2 * whole + 1)])
+    stopped = student(callbacks=[Interrupts(epochs)])
+    with pytest.warns(UserWarning, match="interrupted while it chose subclass_weight") as seen:
+        stopped.fit(ROWS.X, ROWS.y, **TEACHER)
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    assert not epochs  # and no fit came after it
+    scores = stopped.subclass_weight_scores_
+    assert tuple(scores) == SUBCLASS_WEIGHTS[:whole]
+    if whole:
+        assert f"best of {whole} candidates" in str(seen[0].message)
+        assert stopped.subclass_weight_ == min(scores, key=scores.get)
+        assert len(stopped.history_) == 2
+        held = held_out_rows(
+            ROWS.y, np.full(200, True), np.random.RandomState(0).randint(2**31 - 1)
+        )
+        proba = stopped.predict_proba(ROWS.X[held])
+        loss = -np.log(proba[np.arange(held.sum()), ROWS.y[held]]).mean()
+        assert loss == pytest.approx(min(scores.values()), rel=1e-5)  # these are its weights
+    else:
+        assert "first candidate, as far as it came" in str(seen[0].message)
+        assert len(stopped.history_) == 1
+    assert stopped.projector_.classes_.tolist() == [0, 1]
+    stopped.set_params(callbacks=None)
+    save(stopped, tmp_path / "stopped.lelp")
+    again = load(tmp_path / "stopped.lelp")
+    np.testing.assert_array_equal(again.predict_proba(ROWS.X), stopped.predict_proba(ROWS.X))
+    whole_fit = stopped.fit(ROWS.X, ROWS.y, **TEACHER)
+    assert len(whole_fit.subclass_weight_scores_) == 5
+
+
+def test_a_fault_of_a_candidate_names_the_row_of_the_users_X_and_leaves_nothing():
+    X = ROWS.X.copy()
+    X[70, 3:9] = 3e38
+    weight = np.ones(200)
+    weight[:10] = 0
+    failed = student(lr=0.5)
+    before = dict(vars(failed))
+    with pytest.raises(
+        FloatingPointError, match=r"row 70 of X.*StudentClassifier is what it was"
+    ) as info:
+        failed.fit(X, ROWS.y, weight, **TEACHER)
+    assert info.value.row == 70
+    assert vars(failed) == before
 
 
 def test_random_subclasses_get_little_weight():
