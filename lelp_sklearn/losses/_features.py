@@ -10,6 +10,7 @@ from lelp_sklearn.losses._checks import check_one_type, check_positive, check_te
 from lelp_sklearn.losses._similarities import normal_number, row_cosines
 
 _SMALLEST_VARIANCE = 1e-4  # of a column over a batch, added to it; as in the authors' code
+_LARGEST_POWER = 1000
 _SMALLEST_SUM = 1e-5
 _SMALLEST = 1e-30  # its inverse does not overflow
 
@@ -60,7 +61,7 @@ def log_sum(
     weight : Tensor of shape (B,), default=None
         Weights of the rows in the sum, taken relative to their mean; None is 1 each.
     power : float, default=4.0
-        alpha.
+        alpha, at most 1000.
 
     Returns
     -------
@@ -82,6 +83,8 @@ def log_sum(
     """
     check_tensors(student=(student, "BD"), teacher=(teacher, "BD"), weight=(weight, "B"))
     check_positive("power", power)
+    if power > _LARGEST_POWER:
+        raise ValueError(f"power={power!r}: expected at most {_LARGEST_POWER}; the paper has 4.")
     difference = _batch_normed(student) - _batch_normed(teacher)
     powers = difference.square().square() if power == 4 else difference.abs().pow(power)
     rows = powers.sum(dim=1)

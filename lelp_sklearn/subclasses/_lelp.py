@@ -20,16 +20,11 @@ from sklearn.utils.validation import (
 from lelp_sklearn._checks import check_class_labels, check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
 from lelp_sklearn.outputs import check_proba
-from lelp_sklearn.subclasses._base import (
-    FLOATS,
-    SubclassSplitter,
-    one_class_message,
-    subclass_counts,
-)
-from lelp_sklearn.subclasses._blocks import block_softmax
+from lelp_sklearn.subclasses._base import FLOATS, one_class_message, subclass_counts
 from lelp_sklearn.subclasses._cached_moments import cached_moments
 from lelp_sklearn.subclasses._counts import auto_counts
 from lelp_sklearn.subclasses._directions import class_directions, class_shortage
+from lelp_sklearn.subclasses._linear_split import LinearSplit
 from lelp_sklearn.subclasses._moments import ClassMoments
 from lelp_sklearn.subclasses._null_space import (
     NULL_SPACE_SKIPPED,
@@ -38,18 +33,10 @@ from lelp_sklearn.subclasses._null_space import (
     complement,
     logit_basis,
 )
-from lelp_sklearn.subclasses._tensors import (
-    is_tensor,
-    stand_in,
-    tensor_moments,
-    tensor_split,
-    to_numpy,
-)
-
-_CHUNK_ROWS = 2**16  # split at a time: scores are never there whole
+from lelp_sklearn.subclasses._tensors import is_tensor, stand_in, tensor_moments, to_numpy
 
 
-class LELPProjector(SubclassSplitter):
+class LELPProjector(LinearSplit):
     r"""Split each class into soft pseudo-subclasses along linear directions of its embeddings.
 
     For a class :math:`c` with embeddings of mean :math:`\mu_c`, directions :math:`v'_{c,s}` and
@@ -359,62 +346,3 @@ class LELPProjector(SubclassSplitter):
         self.scale_ = np.array([d.scale for d in found])
         self.rotation_ = [d.rotation for d in found]
         self.explained_variance_ratio_ = [d.explained_variance_ratio for d in found]
-
-    def transform(self, H: ArrayLike) -> NDArray:
-        """Split every class for every row.
-
-        Parameters
-        ----------
-        H : array-like of shape (n_rows, D)
-            Teacher embeddings.
-
-        Returns
-        -------
-        split : ndarray of shape (n_rows, sum of S_c)
-            ``P(subclass | class, row)``: the columns of each class sum to 1. A tensor on the same
-            device where ``H`` is a torch tensor.
-        """
-        if is_tensor(H):
-            self._check_embeddings(stand_in(H))
-            split = tensor_split(H, *self._weight_and_offset(np.float64), self.n_subclasses_)
-            if split[:, 0].isnan().any():
-                assert_all_finite(to_numpy(H), estimator_name=type(self).__name__, input_name="X")
-            return split
-        rows = self._check_embeddings(H)
-        weight, offset = self._weight_and_offset(rows.dtype)
-        split = np.empty((len(rows), len(weight)), rows.dtype)
-        with np.errstate(invalid="ignore", over="ignore"):
-            for start in range(0, len(rows), _CHUNK_ROWS):
-                some = slice(start, start + _CHUNK_ROWS)
-                scores = rows[some] @ weight.T
-                block_softmax(scores, self.n_subclasses_, offset=offset, out=split[some])
-        # NaN or infinity in a row makes all of its columns NaN, and one column is read faster
-        # than the embeddings.
-        if np.isnan(split[:, 0]).any():
-            assert_all_finite(rows, estimator_name=type(self).__name__, input_name="X")
-        return split
-
-    def _check_embeddings(self, H: ArrayLike) -> NDArray:
-        if getattr(self, "_problem", None):
-            raise ValueError(self._problem)
-        check_is_fitted(self)
-        return validate_data(self, H, dtype=FLOATS, ensure_all_finite=False, reset=False)
-
-    def _scores(self, H: NDArray) -> NDArray:
-        """z_{c,s}(x) / beta."""
-        assert_all_finite(H, estimator_name=type(self).__name__, input_name="X")
-        weight, offset = self._weight_and_offset(H.dtype)
-        return H @ weight.T - offset
-
-    def _weight_and_offset(self, dtype: Any) -> tuple[NDArray, NDArray]:
-        """What makes z_{c,s}(x) / beta of embeddings: one product, and a number a column."""
-        sharpness = 1 / (self.scale_ * self.subclass_temperature)
-        weight = self.components_ * np.repeat(sharpness, self.n_subclasses_)[:, None]
-        offset = (weight * np.repeat(self.means_, self.n_subclasses_, axis=0)).sum(axis=1)
-        largest = max(np.abs(weight).max(), np.abs(offset).max())
-        if not largest < np.finfo(dtype).max:
-            raise ValueError(
-                f"the embeddings vary by {self.scale_.min():.2g} in a class, too little for "
-                f"{np.dtype(dtype)}: scale them, or pass float64."
-            )
-        return weight.astype(dtype), offset.astype(dtype)

@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 
 from lelp_sklearn import LELPProjector
-from lelp_sklearn.subclasses import _lelp, _moments
+from lelp_sklearn.subclasses import _linear_split, _moments
 from lelp_sklearn.subclasses._blocks import block_softmax
 from lelp_sklearn.subclasses._moments import ClassMoments
 from tests.data import embeddings, linear_teacher
@@ -94,7 +94,7 @@ def test_transform_in_chunks(monkeypatch):
     H, y = embeddings()
     projector = LELPProjector(n_subclasses=3, null_space=False, random_state=0).fit(H, y)
     whole = projector.transform(H)
-    monkeypatch.setattr(_lelp, "_CHUNK_ROWS", 7)
+    monkeypatch.setattr(_linear_split, "_CHUNK_ROWS", 7)
     np.testing.assert_allclose(projector.transform(H), whole, rtol=1e-12)
 
 

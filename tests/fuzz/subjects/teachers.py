@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 import lelp_sklearn as lelp
 from tests.fuzz.mutations.arrays import EMBEDDINGS
-from tests.fuzz.mutations.changes import ABSENT, without
+from tests.fuzz.mutations.changes import ABSENT, ODD, renamed, without
 from tests.fuzz.mutations.labels import LABELS, SCORED, UNREAD
 from tests.fuzz.mutations.rows import (
     ANY_ROWS,
@@ -29,7 +29,9 @@ def teachers():
     rows = without(ROWS, "dates")  # scikit-learn takes them, and fails later
     fit = {"X": rows, "y": LABELS, "sample_weight": WEIGHTS}
     user = {"also": ("sklearn",)}
-    found["SklearnTeacher fit"] = fitting(lelp.SklearnTeacher(one), fit, **user)
+    # Some classifiers take negative weights: theirs to say.
+    its_own = {**fit, "sample_weight": renamed(WEIGHTS, ODD, "negative")}
+    found["SklearnTeacher fit"] = fitting(lelp.SklearnTeacher(one), its_own, **user)
     for combine in ("mean_proba", "mean_logits", "entropy", "ca_mkd", "log_loss"):
         ensemble = lelp.TeacherEnsemble([("a", one), ("b", other)], combine=combine, cv=2)
         found[f"TeacherEnsemble {combine}"] = fitting(ensemble, fit, **user)
