@@ -50,6 +50,7 @@ class Decoder:
     ):
         self.arrays, self.weights, self.files = arrays, weights, files
         self.allow = allow
+        self.sklearn_steps: list[str] = []  # that are built attribute by attribute
 
     def decode(self, node: Any) -> Any:
         """The value of a JSON value."""
@@ -131,6 +132,8 @@ class Decoder:
         cls = listed_class(node["class"])
         if cls is None:
             raise ModelFileError(f"{node['class']!r} is no class that a file may name.")
+        if cls.__module__.startswith("sklearn."):
+            self.sklearn_steps.append(cls.__name__)
         return self._build(cls, node)
 
     def _make_user_object(self, node: dict[str, Any]) -> Any:

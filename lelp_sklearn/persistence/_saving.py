@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import struct
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from safetensors import numpy as numpy_tensors
 from safetensors import torch as torch_tensors
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -140,6 +142,8 @@ def load(path: str | os.PathLike[str], *, allow: Iterable[type | nn.Module] = ()
     -----
     UserWarning
         If the device that a student was trained on by name is not here.
+    sklearn.exceptions.InconsistentVersionWarning
+        If steps of scikit-learn in the file are of another version of it.
 
     See Also
     --------
@@ -172,7 +176,7 @@ def load(path: str | os.PathLike[str], *, allow: Iterable[type | nn.Module] = ()
     True
     """
     allow = list(allow)
-    members, _ = _file.read(path)
+    members, versions = _file.read(path)
     try:
         arrays = _tensors(members, "arrays.safetensors", numpy_tensors.load)
         weights = _tensors(members, "weights.safetensors", torch_tensors.load)
@@ -187,6 +191,16 @@ def load(path: str | os.PathLike[str], *, allow: Iterable[type | nn.Module] = ()
             f"{os.fspath(path)} cannot be rebuilt ({type(error).__name__}: {error}): it is damaged "
             "or forged, or a class that you allow is not the one it was saved with."
         ) from error
+    written_by = versions.get("sklearn", "unknown")
+    if decoder.sklearn_steps and written_by != sklearn.__version__:
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name=decoder.sklearn_steps[0],
+                current_sklearn_version=sklearn.__version__,
+                original_sklearn_version=written_by,
+            ),
+            stacklevel=2,
+        )
     return estimator
 
 

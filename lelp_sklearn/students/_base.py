@@ -17,28 +17,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
-from lelp_sklearn._rows import n_rows
 from lelp_sklearn._torch import deterministic_algorithms, resolve_device, seeded, torch_threads
 from lelp_sklearn.inputs import ArrayInputs, Inputs
-from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
-from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.objectives import Objective
 from lelp_sklearn.students._all_or_nothing import trained_or_nothing
-from lelp_sklearn.students._batches import TensorRows
-from lelp_sklearn.students._building import make_callbacks, make_net
+from lelp_sklearn.students._building import make_net
 from lelp_sklearn.students._checkpoint import Checkpoint
-from lelp_sklearn.students._faults import NonFiniteError, number_of_row
 from lelp_sklearn.students._fit_facts import fit_facts
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
-from lelp_sklearn.students._staging import train_in_stages
+from lelp_sklearn.students._training import fitted_objective, train
 from lelp_sklearn.students._tuning import ChoiceInterruptedError
-
-# Of what few teachers give.
-_SOURCES = {
-    "teacher_hidden": "TransformersTeacher(..., hidden_states=True)",
-    "teacher_attention": "TransformersTeacher(..., attention=True, max_length=64)",
-}
 
 
 class BaseStudentClassifier(
@@ -256,7 +246,6 @@ class BaseStudentClassifier(
             )
         skorch_params = self._skorch_params
         device = resolve_device(self.device)
-        weight = arrays["sample_weight"]
         if not fresh:
             arrays["classes"] = self.classes_
         inputs = clone(self._named_inputs()) if fresh else self.inputs_
@@ -281,47 +270,13 @@ class BaseStudentClassifier(
             if fresh:
                 self.inputs_ = inputs.fit(rows.X)
                 try:
-                    objective = self._fit_objective(rows, classes, seed, partial)
+                    objective = fitted_objective(self, rows, classes, seed, partial)
                 except ChoiceInterruptedError as stop:
                     stop.end(self)
                     return self
-                except NonFiniteError as fault:
-                    fault.row = number_of_row(fault.row, n_rows(X), weight, None)
-                    raise
                 net = make_net(self, objective, skorch_params, device, seed)
                 self.classes_, self.objective_, self.net_ = classes, objective, net
-            objective, net = self.objective_, self.net_
-            net.max_grad_norm, net.on_oom, net.bf16 = self.max_grad_norm, self.on_oom, self.bf16
-            labeled = rows.labeled
-            if not objective.needs:
-                rows = rows.take(labeled)
-            _check_needs(objective, rows.teacher)
-            targets = objective.targets(rows.teacher) | {
-                "y": rows.y,
-                "labeled": rows.labeled.astype("float32"),
-                "weight": rows.weight,
-            }
-            targets = objective.prepare(targets)
-            batches = TensorRows(self.inputs_.read(rows.X), rows.y, targets, device)
-
-            def callbacks(epochs: int) -> list[Any]:
-                return make_callbacks(self, epochs, saved, partial)
-
-            try:
-                if isinstance(objective, Stages) and not partial:
-                    first = 0 if saved is None else saved.stage
-                    interrupted = train_in_stages(net, objective, batches, callbacks, first)
-                else:
-                    net.callbacks = callbacks(epochs)
-                    net.initialize_callbacks()
-                    interrupted = net.train_on(batches, epochs)
-            except NonFiniteError as fault:
-                known = None if objective.needs else labeled
-                fault.row = number_of_row(fault.row, n_rows(X), weight, known)
-                raise
-            finally:
-                if saved is not None:
-                    net.forget_callback(saved)
+            interrupted = train(self, rows, device, epochs, saved, partial)
         self._interrupted = bool(interrupted)
         if interrupted:
             warnings.warn(interrupted, UserWarning, stacklevel=4)
@@ -334,30 +289,6 @@ class BaseStudentClassifier(
         if self.inputs is None:
             return getattr(self.module, "reads", ArrayInputs)()
         return self.inputs
-
-    def _fit_objective(
-        self, rows: TrainingRows, classes: NDArray, seed: int, partial: bool
-    ) -> Objective:
-        objective = self._make_objective()
-        if objective.needs and not rows.teacher.given:
-            warnings.warn(
-                f"{type(self).__name__} got no teacher arrays and trains on the labels alone. Pass "
-                f"{' and '.join('teacher_' + field for field in objective.needs)} to fit, or use "
-                "StudentClassifier(objective=CrossEntropy()) to say that this is meant.",
-                UserWarning,
-                stacklevel=5,
-            )
-            objective = CrossEntropy()
-        elif not objective.needs and rows.teacher.proba is not None:
-            warnings.warn(
-                f"teacher_proba is not used: the objective {objective} trains on labels alone.",
-                UserWarning,
-                stacklevel=5,
-            )
-        _check_needs(objective, rows.teacher)
-        objective = self._tuned(objective, rows, classes, seed, partial)
-        matrix = self.inputs_.matrix(rows.X) if objective.reads_inputs else None
-        return objective.fit(rows.teacher, rows.y, classes, seed, matrix)
 
     def _tuned(
         self,
@@ -384,15 +315,3 @@ class BaseStudentClassifier(
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags = self._named_inputs().input_tags()
         return tags
-
-
-def _check_needs(objective: Objective, teacher: TeacherOutputs) -> None:
-    missing = [f"teacher_{field}" for field in objective.needs if field not in teacher.given]
-    if missing:
-        given = [f"teacher_{field}" for field in teacher.given]
-        sources = [source for name, source in _SOURCES.items() if name in missing]
-        raise ValueError(
-            f"the objective {type(objective).__name__} needs {' and '.join(missing)}; got "
-            f"{' and '.join(given) or 'no teacher arrays'}."
-            + "".join(f" A teacher that gives it is {source}." for source in sources)
-        )

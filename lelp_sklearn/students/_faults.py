@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lelp_sklearn.students._batches import TensorRows
@@ -167,21 +165,6 @@ def find_cause(net: Any, rows: TensorRows, fault: NonFiniteError) -> None:
         f"Likely cause: the learning rate, lr={net.lr} ({rate:.3g} in this batch); the student's "
         f"outputs reach {sizes[row]:.3g}. Lower it, or set max_grad_norm=1.0."
     )
-
-
-def number_of_row(
-    row: int | None, n_rows: int, sample_weight: ArrayLike | None, labeled: NDArray | None
-) -> int | None:
-    """Where in X a row stands that was trained on; None where no row is known.
-
-    Rows without a weight were left out and, where ``labeled`` is given, those without a label.
-    """
-    if row is None:
-        return None
-    numbers = np.arange(n_rows)
-    if sample_weight is not None:
-        numbers = numbers[np.asarray(sample_weight) > 0]
-    return int(numbers[row] if labeled is None else numbers[labeled][row])
 
 
 def clip_gradients(net: Any, max_norm: float) -> None:

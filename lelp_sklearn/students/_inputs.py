@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +17,7 @@ from lelp_sklearn._compat import check_sample_weight, safe_indexing
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_coef, check_teacher_outputs
+from lelp_sklearn.students._faults import NonFiniteError
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class TrainingRows:
     """Row-aligned inputs of a fit.
 
     ``y`` holds class numbers: the label where it is known, the teacher's prediction elsewhere.
+    ``number`` is where a row stands in the user's X.
     """
 
     X: Any
     y: NDArray
     labeled: NDArray
     weight: NDArray
+    number: NDArray
     teacher: TeacherOutputs
 
     def take(self, rows: NDArray) -> TrainingRows:
@@ -39,8 +44,19 @@ class TrainingRows:
             self.y[rows],
             self.labeled[rows],
             self.weight[rows],
+            self.number[rows],
             self.teacher.take(rows),
         )
+
+    @contextmanager
+    def numbered_in_faults(self) -> Iterator[None]:
+        """Have faults that name one of these rows name it as the user counts."""
+        try:
+            yield
+        except NonFiniteError as fault:
+            if fault.row is not None:
+                fault.row = int(self.number[fault.row])
+            raise
 
 
 def check_training_rows(
@@ -100,7 +116,7 @@ def check_training_rows(
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)
     codes[known] = _encode(y_known, classes, weight[known] > 0)
-    rows = TrainingRows(X, codes, known, weight, teacher).take(weight > 0)
+    rows = TrainingRows(X, codes, known, weight, np.arange(n), teacher).take(weight > 0)
     if class_weight is not None:
         y_labeled = classes[rows.y[rows.labeled]]
         by_class = compute_class_weight(class_weight, classes=classes, y=y_labeled)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from lelp_sklearn.students._faults import NonFiniteError
 from lelp_sklearn.students._inputs import TrainingRows
 
 SUBCLASS_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
@@ -66,7 +65,7 @@ def subclass_weight_scores(
     for weight in SUBCLASS_WEIGHTS:
         candidate = clone(unfitted).set_params(subclass_weight=weight)
         try:
-            with fits_of_a_choice():
+            with fits_of_a_choice(), train.numbered_in_faults():
                 candidate.fit(
                     train.X,
                     classes[train.y],
@@ -80,10 +79,6 @@ def subclass_weight_scores(
                 f"This was in choosing subclass_weight='auto', on {len(train.y)} of "
                 f"{len(rows.y)} rows. A number as subclass_weight trains on all rows at once."
             )
-            raise
-        except NonFiniteError as fault:
-            if fault.row is not None:
-                fault.row = int(np.flatnonzero(~held)[fault.row])
             raise
         if candidate._interrupted:
             raise _interrupted(candidate if best is None else best, scores, len(train.y))

@@ -24,7 +24,6 @@ from lelp_sklearn.subclasses._base import FLOATS, one_class_message, subclass_co
 from lelp_sklearn.subclasses._cached_moments import cached_moments
 from lelp_sklearn.subclasses._counts import auto_counts
 from lelp_sklearn.subclasses._directions import class_directions, class_shortage
-from lelp_sklearn.subclasses._linear_split import LinearSplit
 from lelp_sklearn.subclasses._moments import ClassMoments
 from lelp_sklearn.subclasses._null_space import (
     NULL_SPACE_SKIPPED,
@@ -33,10 +32,11 @@ from lelp_sklearn.subclasses._null_space import (
     complement,
     logit_basis,
 )
+from lelp_sklearn.subclasses._projection import ProjectionSplitter
 from lelp_sklearn.subclasses._tensors import is_tensor, stand_in, tensor_moments, to_numpy
 
 
-class LELPProjector(LinearSplit):
+class LELPProjector(ProjectionSplitter):
     r"""Split each class into soft pseudo-subclasses along linear directions of its embeddings.
 
     For a class :math:`c` with embeddings of mean :math:`\mu_c`, directions :math:`v'_{c,s}` and

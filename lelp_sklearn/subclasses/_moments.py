@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from lelp_sklearn._blas import blas_threads
 
 # Rows are sorted by class within blocks of so many numbers, 256 MB in float32. They are not copied,
 # but a file's pages should still be there when the last class comes to them.
 _BLOCK_SIZE = 2**26
-# So many rows are copied and multiplied at a time: fewer would leave a second BLAS thread idle, and
-# products of more would be summed in float32.
-_CHUNK_ROWS = 4096
+# So many rows of a class are a thread's at a time, and so many are copied and multiplied at once;
+# their products are summed in float32.
+_PART_ROWS = 2**15
+_CHUNK_ROWS = 2048
 _FEW_ROWS = 512
 # Log-probabilities of exact zeros stop here, at float32's smallest normal number.
 _SMALLEST_PROBA = float(np.finfo(np.float32).tiny)
@@ -53,12 +59,12 @@ class ClassMoments:
         codes = np.searchsorted(classes, y)
         moments = cls(classes, H.shape[1], None if proba is None else proba.shape[1])
         step = max(1, _BLOCK_SIZE // H.shape[1])
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"), blas_threads() as map_:
             for start in range(0, len(H), step):
                 rows = slice(start, start + step)
                 if proba is not None:
                     moments._add_logits(*_logit_moments(H[rows], proba[rows]))
-                moments._add_block(H[rows], codes[rows])
+                moments._add_block(H[rows], codes[rows], map_)
         return moments
 
     def merged(self, other: ClassMoments) -> ClassMoments:
@@ -109,13 +115,18 @@ class ClassMoments:
         parts = (self.mean, self.scatter, self.cross)
         return all(bool(np.isfinite(part).all()) for part in parts)
 
-    def _add_block(self, H: NDArray, codes: NDArray) -> None:
+    def _add_block(self, H: NDArray, codes: NDArray, map_: Callable[..., Any]) -> None:
         small = codes.astype(np.min_scalar_type(len(self.classes)))
         order = np.argsort(small, kind="stable")  # a radix sort of few bits
         ends = np.cumsum(np.bincount(codes, minlength=len(self.classes)))
-        for c, of_class in enumerate(np.split(order, ends[:-1])):
-            if len(of_class):
-                self._add_class(c, len(of_class), *_mean_and_scatter(H, of_class))
+        parts = [
+            (c, of_class[start : start + _PART_ROWS])
+            for c, of_class in enumerate(np.split(order, ends[:-1]))
+            for start in range(0, len(of_class), _PART_ROWS)
+        ]
+        found = map_(lambda part: _mean_and_scatter(H, part[1]), parts)
+        for (c, rows), (mean, scatter) in zip(parts, found, strict=True):
+            self._add_class(c, len(rows), mean, scatter)
 
     def _add_class(self, c: int, count: int, mean: NDArray, scatter: NDArray) -> None:
         """Pairwise update of Chan, Golub and LeVeque (1979)."""
@@ -137,6 +148,7 @@ class ClassMoments:
         self.logit_mean += step * (count / both)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # of its own in each thread
 def _mean_and_scatter(H: NDArray, rows: NDArray) -> tuple[NDArray, NDArray]:
     """Mean (D,) and scatter (D, D) of some rows, products in their own precision.
 
@@ -146,6 +158,7 @@ def _mean_and_scatter(H: NDArray, rows: NDArray) -> tuple[NDArray, NDArray]:
     n_features = H.shape[1]
     total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
     chunk = np.empty((min(_CHUNK_ROWS, len(rows)), n_features), H.dtype)
+    products = np.empty((n_features, n_features), H.dtype)
     ones = np.ones(len(chunk), H.dtype)
     shift = H[rows[:_FEW_ROWS]].mean(axis=0, dtype=np.float64).astype(H.dtype)
     for start in range(0, len(rows), _CHUNK_ROWS):
@@ -154,7 +167,7 @@ def _mean_and_scatter(H: NDArray, rows: NDArray) -> tuple[NDArray, NDArray]:
         np.take(H, some, axis=0, out=Z, mode="clip")  # "raise" would copy through a buffer
         Z -= shift
         total += ones[: len(some)] @ Z
-        scatter += Z.T @ Z  # numpy computes half of it
+        scatter += np.matmul(Z.T, Z, out=products)  # numpy computes half of it
     scatter -= np.outer(total, total / len(rows))
     return shift + total / len(rows), scatter
 

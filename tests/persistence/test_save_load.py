@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -71,7 +71,7 @@ from lelp_sklearn import (
     save,
 )
 from lelp_sklearn.inputs import TokenVectors
-from lelp_sklearn.persistence import ModelFileError
+from lelp_sklearn.persistence import ModelFileError, _saving
 from tests.data import digits
 
 ROWS = digits(120)
@@ -515,6 +515,15 @@ def test_files_of_format_1_load(name):
     np.testing.assert_allclose(model.predict_proba(X), expected["proba"], rtol=1e-5)
     assert model.classes_.tolist() == expected["classes"]
     assert model.bf16 is False  # a parameter that students did not have then
+
+
+def test_steps_of_another_scikit_learn_say_so(tmp_path, monkeypatch):
+    written = {**_saving._versions(), "sklearn": "1.0"}
+    monkeypatch.setattr(_saving, "_versions", lambda: written)
+    through_file(fitted(student()), tmp_path)  # has no steps
+    model = make_pipeline(StandardScaler(), student(objective=CrossEntropy())).fit(ROWS.X, ROWS.y)
+    with pytest.warns(InconsistentVersionWarning, match=r"from version 1\.0"):
+        through_file(model, tmp_path)
 
 
 def test_the_public_names():

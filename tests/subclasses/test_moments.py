@@ -8,9 +8,11 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from lelp_sklearn import LELPProjector
-from lelp_sklearn.subclasses import _linear_split, _moments
+from lelp_sklearn._blas import _blas
+from lelp_sklearn.subclasses import _moments, _projection
 from lelp_sklearn.subclasses._blocks import block_softmax
 from lelp_sklearn.subclasses._moments import ClassMoments
 from tests.data import embeddings, linear_teacher
@@ -18,8 +20,9 @@ from tests.data import embeddings, linear_teacher
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Several blocks and chunks of 900 rows of 6."""
+    """Several blocks, parts and chunks of 900 rows of 6."""
     monkeypatch.setattr(_moments, "_BLOCK_SIZE", 500 * 6)
+    monkeypatch.setattr(_moments, "_PART_ROWS", 150)
     monkeypatch.setattr(_moments, "_CHUNK_ROWS", 64)
     monkeypatch.setattr(_moments, "_FEW_ROWS", 50)
 
@@ -46,6 +49,20 @@ def test_moments_over_blocks_and_chunks(small_blocks, dtype, rtol):
     cross = (wide - wide.mean(axis=0)).T @ (logits - logits.mean(axis=0))
     np.testing.assert_allclose(moments.cross, cross, atol=1e-9 * np.abs(cross).max())
     np.testing.assert_allclose(moments.logit_mean, logits.mean(axis=0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_change_no_bit(small_blocks, dtype):
+    H, y = embeddings(n=900, dtype=dtype)
+    found = []
+    for n_threads in (1, 2, 3):
+        with threadpool_limits(n_threads, user_api="blas"):
+            moments = ClassMoments.of(H, y)
+            assert {lib["num_threads"] for lib in _blas().info()} == {n_threads}  # as before
+        found.append((moments.mean, moments.scatter))
+    for mean, scatter in found[1:]:
+        np.testing.assert_array_equal(mean, found[0][0])
+        np.testing.assert_array_equal(scatter, found[0][1])
 
 
 def test_a_file_of_embeddings_is_never_copied(tmp_path):
@@ -94,7 +111,7 @@ def test_transform_in_chunks(monkeypatch):
     H, y = embeddings()
     projector = LELPProjector(n_subclasses=3, null_space=False, random_state=0).fit(H, y)
     whole = projector.transform(H)
-    monkeypatch.setattr(_linear_split, "_CHUNK_ROWS", 7)
+    monkeypatch.setattr(_projection, "_CHUNK_ROWS", 7)
     np.testing.assert_allclose(projector.transform(H), whole, rtol=1e-12)
 
 

@@ -16,7 +16,7 @@ from lelp_sklearn.subclasses._tensors import is_tensor, stand_in, tensor_split, 
 _CHUNK_ROWS = 2**16  # split at a time: scores are never there whole
 
 
-class LinearSplit(SubclassSplitter):
+class ProjectionSplitter(SubclassSplitter):
     """A splitter whose subclasses are directions around the mean of their class.
 
     ``P(s | c, x)`` is the soft-max over s of ``z_{c,s}(x) / beta``, the projections of

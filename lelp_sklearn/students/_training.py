@@ -1,0 +1,104 @@
+"""The steps of a training: an objective fitted, rows turned to tensors, epochs run."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
+from lelp_sklearn.outputs import TeacherOutputs
+from lelp_sklearn.students._batches import TensorRows
+from lelp_sklearn.students._building import make_callbacks
+from lelp_sklearn.students._checkpoint import Checkpoint
+from lelp_sklearn.students._inputs import TrainingRows
+from lelp_sklearn.students._staging import train_in_stages
+
+# Of what few teachers give.
+_SOURCES = {
+    "teacher_hidden": "TransformersTeacher(..., hidden_states=True)",
+    "teacher_attention": "TransformersTeacher(..., attention=True, max_length=64)",
+}
+
+
+def fitted_objective(
+    student: Any, rows: TrainingRows, classes: NDArray, seed: int, partial: bool
+) -> Objective:
+    """The student's objective on its rows, and on labels alone where there is no teacher."""
+    objective = student._make_objective()
+    if objective.needs and not rows.teacher.given:
+        warnings.warn(
+            f"{type(student).__name__} got no teacher arrays and trains on the labels alone. Pass "
+            f"{' and '.join('teacher_' + field for field in objective.needs)} to fit, or use "
+            "StudentClassifier(objective=CrossEntropy()) to say that this is meant.",
+            UserWarning,
+            stacklevel=5,
+        )
+        objective = CrossEntropy()
+    elif not objective.needs and rows.teacher.proba is not None:
+        warnings.warn(
+            f"teacher_proba is not used: the objective {objective} trains on labels alone.",
+            UserWarning,
+            stacklevel=5,
+        )
+    _check_needs(objective, rows.teacher)
+    objective = student._tuned(objective, rows, classes, seed, partial)
+    matrix = student.inputs_.matrix(rows.X) if objective.reads_inputs else None
+    return objective.fit(rows.teacher, rows.y, classes, seed, matrix)
+
+
+def train(
+    student: Any,
+    rows: TrainingRows,
+    device: torch.device,
+    epochs: int,
+    saved: Checkpoint | None,
+    partial: bool,
+) -> str:
+    """Train the student's net; returns what Ctrl-C has left, empty if the user let it run."""
+    objective, net = student.objective_, student.net_
+    net.max_grad_norm, net.on_oom, net.bf16 = student.max_grad_norm, student.on_oom, student.bf16
+    if not objective.needs:
+        rows = rows.take(rows.labeled)
+    _check_needs(objective, rows.teacher)
+    batches = _tensors(student, rows, device)
+
+    def callbacks(epochs: int) -> list[Any]:
+        return make_callbacks(student, epochs, saved, partial)
+
+    try:
+        with rows.numbered_in_faults():
+            if isinstance(objective, Stages) and not partial:
+                first = 0 if saved is None else saved.stage
+                return train_in_stages(net, objective, batches, callbacks, first)
+            net.callbacks = callbacks(epochs)
+            net.initialize_callbacks()
+            return net.train_on(batches, epochs)
+    finally:
+        if saved is not None:
+            net.forget_callback(saved)
+
+
+def _tensors(student: Any, rows: TrainingRows, device: torch.device) -> TensorRows:
+    """Inputs and targets, the latter made once for all epochs."""
+    objective = student.objective_
+    targets = objective.targets(rows.teacher) | {
+        "y": rows.y,
+        "labeled": rows.labeled.astype("float32"),
+        "weight": rows.weight,
+    }
+    return TensorRows(student.inputs_.read(rows.X), rows.y, objective.prepare(targets), device)
+
+
+def _check_needs(objective: Objective, teacher: TeacherOutputs) -> None:
+    missing = [f"teacher_{field}" for field in objective.needs if field not in teacher.given]
+    if missing:
+        given = [f"teacher_{field}" for field in teacher.given]
+        sources = [source for name, source in _SOURCES.items() if name in missing]
+        raise ValueError(
+            f"the objective {type(objective).__name__} needs {' and '.join(missing)}; got "
+            f"{' and '.join(given) or 'no teacher arrays'}."
+            + "".join(f" A teacher that gives it is {source}." for source in sources)
+        )
