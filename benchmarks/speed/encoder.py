@@ -21,7 +21,7 @@ def rows(args):
     encoder = SentenceTransformer(str(package / "model"), device="cpu")
     teacher = SentenceTransformerTeacher(encoder)
     table = pd.read_parquet(args.data / "sst2_sentences" / "train.parquet")
-    texts = table["text"].sample(getattr(args, "texts", 2048), random_state=0).tolist()
+    texts = table["text"].sample(getattr(args, "texts", 512), random_state=0).tolist()
     dtype = "bf16" if has_bf16(torch.device("cpu")) else "float32, no bf16 here"
     yield (
         f"{len(texts)} sentences, {torch.get_num_threads()} thread(s), {dtype}",
@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--texts", type=int, default=2048)
+    parser.add_argument("--texts", type=int, default=512)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

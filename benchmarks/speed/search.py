@@ -9,11 +9,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from multiprocessing import get_context
 
 import numpy as np
 from _pairs import paired
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
+from training import Work
 
 from lelp_sklearn import MLP, LELPProjector, LELPStudentClassifier
 
@@ -68,6 +70,16 @@ class Search:
         search.fit(self.X, self.y, **self.teacher)
 
 
+def in_processes(n_processes):
+    """Eight loops in plain torch: what two processes can gain on this machine at all."""
+    with get_context("fork").Pool(n_processes) as pool:
+        pool.map(by_hand, range(8), chunksize=1)
+
+
+def by_hand(_):
+    Work(20_000, 30, 64, 128, epochs=3).by_hand()
+
+
 def rows(args):
     """Name, bar and measured ratio of each comparison."""
     search, pairs = Search(), max(3, args.pairs // 2)
@@ -76,6 +88,11 @@ def rows(args):
         "GridSearchCV 12 x 5: by hand",
         "<= 1.15",
         paired(searched[1], search.by_hand, pairs, warm=0),
+    )
+    yield (
+        "plain torch in 2 processes: in 1",
+        "",
+        paired(lambda: in_processes(2), lambda: in_processes(1), pairs),
     )
     yield "n_jobs=2: n_jobs=1", "<= 0.625", paired(searched[2], searched[1], pairs)
     other = subprocess.Popen([sys.executable, "-c", SPIN])

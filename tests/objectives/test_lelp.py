@@ -25,10 +25,11 @@ GIVEN = {
 @pytest.mark.parametrize("n_subclasses", [3, {0: 2, 1: 4}])
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize(("alpha", "weight"), [(0.0, 1.0), (0.3, (0.6, 0.0)), (1.0, 2.0)])
-@pytest.mark.parametrize("progress", [0.0, 1.0])
+@pytest.mark.parametrize(("progress", "weighted"), [(0.0, True), (1.0, True), (0.0, False)])
 def test_the_loss_is_the_weighted_mean_of_the_formula(
-    n_subclasses, temperature, alpha, weight, progress
+    n_subclasses, temperature, alpha, weight, progress, weighted
 ):
+    given = GIVEN if weighted else {**GIVEN, "weight": np.ones(N, "f")}
     projector = UniformSplitter(n_subclasses=n_subclasses)
     objective = LELP(
         projector=projector, temperature=temperature, alpha=alpha, subclass_weight=weight
@@ -36,7 +37,7 @@ def test_the_loss_is_the_weighted_mean_of_the_formula(
     teacher = TeacherOutputs(PROBA, H)
     objective.fit(teacher, Y, np.arange(2), 0)
     n = objective.n_subclasses_
-    prepared = objective.prepare(objective.targets(teacher) | GIVEN)
+    prepared = objective.prepare(objective.targets(teacher) | given)
     targets = {k: torch.from_numpy(v) for k, v in prepared.items()}
     logits = torch.from_numpy(RNG.standard_normal((N, sum(n))).astype("f"))
     found = objective.loss(StudentOutputs(logits, logits), targets, progress)
@@ -46,8 +47,8 @@ def test_the_loss_is_the_weighted_mean_of_the_formula(
     lam = weight[0] * (1 - progress) if isinstance(weight, tuple) else weight
     rows = (1 - alpha) * subclass_kl(logits, classes, split, n, temperature, lam)
     of_labels = label_loss(fold(logits, n), torch.from_numpy(Y))
-    rows += alpha * torch.from_numpy(GIVEN["labeled"]) * of_labels
-    expected = np.average(rows.numpy(), weights=GIVEN["weight"])
+    rows += alpha * torch.from_numpy(given["labeled"]) * of_labels
+    expected = np.average(rows.numpy(), weights=given["weight"])
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
