@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from lelp_sklearn._blas import blas_threads
 from lelp_sklearn.subclasses._base import FLOATS, SubclassSplitter
 from lelp_sklearn.subclasses._blocks import block_softmax
 from lelp_sklearn.subclasses._tensors import is_tensor, stand_in, tensor_split, to_numpy
 
-_CHUNK_ROWS = 2**16  # split at a time: scores are never there whole
+_CHUNK_ROWS = 2**15  # split at a time: scores are never there whole
 
 
 class ProjectionSplitter(SubclassSplitter):
@@ -52,11 +53,15 @@ class ProjectionSplitter(SubclassSplitter):
         rows = self._check_embeddings(H)
         weight, offset = self._weight_and_offset(rows.dtype)
         split = np.empty((len(rows), len(weight)), rows.dtype)
-        with np.errstate(invalid="ignore", over="ignore"):
-            for start in range(0, len(rows), _CHUNK_ROWS):
-                some = slice(start, start + _CHUNK_ROWS)
-                scores = rows[some] @ weight.T
-                block_softmax(scores, self.n_subclasses_, offset=offset, out=split[some])
+
+        @np.errstate(invalid="ignore", over="ignore")
+        def split_from(start: int) -> None:
+            some = slice(start, start + _CHUNK_ROWS)
+            scores = rows[some] @ weight.T
+            block_softmax(scores, self.n_subclasses_, offset=offset, out=split[some])
+
+        with blas_threads() as map_:
+            list(map_(split_from, range(0, len(rows), _CHUNK_ROWS)))
         # NaN or infinity in a row makes all of its columns NaN, and one column is read faster
         # than the embeddings.
         if np.isnan(split[:, 0]).any():

@@ -52,17 +52,20 @@ def test_moments_over_blocks_and_chunks(small_blocks, dtype, rtol):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_threads_change_no_bit(small_blocks, dtype):
+def test_threads_change_no_bit(small_blocks, monkeypatch, dtype):
     H, y = embeddings(n=900, dtype=dtype)
+    monkeypatch.setattr(_projection, "_CHUNK_ROWS", 200)
     found = []
     for n_threads in (1, 2, 3):
         with threadpool_limits(n_threads, user_api="blas"):
             moments = ClassMoments.of(H, y)
+            projector = LELPProjector(n_subclasses=2, null_space=False, random_state=0)
+            split = projector.fit(H, y).transform(H)
             assert {lib["num_threads"] for lib in _blas().info()} == {n_threads}  # as before
-        found.append((moments.mean, moments.scatter))
-    for mean, scatter in found[1:]:
-        np.testing.assert_array_equal(mean, found[0][0])
-        np.testing.assert_array_equal(scatter, found[0][1])
+        found.append((moments.mean, moments.scatter, split))
+    for other in found[1:]:
+        for values, first in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(values, first)
 
 
 def test_a_file_of_embeddings_is_never_copied(tmp_path):
