@@ -16,6 +16,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 2
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False

@@ -40,7 +40,7 @@ class OnnxStudent:
         Labels, in the order of the columns of probabilities.
     n_features_in_ : int
         Columns of the rows; 1 where they are texts.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, where the model was exported with a data frame.
     export_ : dict
         What ``to_onnx`` measured: ``rows`` checked, ``max_difference`` of a probability and
