@@ -15,8 +15,8 @@ from threadpoolctl import ThreadpoolController
 def blas_threads() -> Iterator[Callable[..., Iterator[Any]]]:
     """A ``map`` over as many threads as BLAS would use; meanwhile it has one in each.
 
-    What surrounds a product is then done by all threads too, which takes three quarters of the
-    time with two; and no sum depends on their number.
+    What surrounds a product is then done by all threads too, for which PCA waits
+    (benchmarks/speed/projector.py has the ratios); and no sum depends on their number.
 
     Examples
     --------
