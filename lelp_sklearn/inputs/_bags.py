@@ -44,6 +44,12 @@ class Bags:
         return self.ids.device
 
     @property
+    def nbytes(self) -> int:
+        """Memory of all rows."""
+        weights = 0 if self.weights is None else self.weights.nbytes
+        return self.ids.nbytes + self.offsets.nbytes + weights
+
+    @property
     def lengths(self) -> Tensor:
         """Number of ids in each row."""
         return self.offsets.diff()

@@ -44,6 +44,11 @@ class Table:
         """Where the rows lie."""
         return self.numeric.device
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of all rows."""
+        return self.numeric.nbytes + self.categories.nbytes
+
     def __getitem__(self, rows: slice) -> Table:
         return Table(self.numeric[rows], self.categories[rows])
 

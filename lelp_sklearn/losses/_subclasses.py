@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from lelp_sklearn.losses._checks import (
     check_blocks,
     check_classes,
     check_not_negative,
+    check_one_type,
     check_positive,
     check_tensors,
 )
@@ -130,6 +132,7 @@ def subclass_cross_entropy(
     check_classes("class_mass", class_mass, logits.shape[0], n_subclasses)
     if joint_mass is not None and not alike(logits, joint_mass):
         check_tensors(logits=(logits, "BK"), joint_mass=(joint_mass, "BK"))
+    check_one_type(logits=logits, class_mass=class_mass, joint_mass=joint_mass)
     check_not_negative("subclass_weight", subclass_weight)
     return -subclass_log_likelihood(logits, class_mass, joint_mass, n_subclasses, subclass_weight)
 
@@ -143,7 +146,12 @@ def subclass_log_likelihood(
 ) -> Tensor:
     """The negative of :func:`subclass_cross_entropy`, of arguments that are known to fit."""
     log_joint = logits.log_softmax(dim=1)
-    total = (class_mass * folded(log_joint, n_subclasses)).sum()
+    total = _inner(class_mass, folded(log_joint, n_subclasses))
     if joint_mass is None or not subclass_weight:
         return total
-    return total.add((joint_mass * log_joint).sum(), alpha=subclass_weight)
+    return total.add(_inner(joint_mass, log_joint), alpha=subclass_weight)
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Sum of products, with one step backwards instead of two."""
+    return torch.dot(a.flatten(), b.flatten())

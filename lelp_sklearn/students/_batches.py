@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Rows
 
 _POOL = 50  # batches among which rows are sorted by length
+_BLOCK = 2**22  # bytes of rows that are fetched at a time
 
 
 class Batch(tuple):
@@ -51,13 +53,27 @@ class TensorRows(Dataset):
     def __len__(self) -> int:
         return len(self.X)
 
-    def batch(self, rows: Tensor | slice) -> Batch:
-        """The batch of some rows; index_select is three times faster than fancy indexing."""
-        if isinstance(rows, slice):
-            targets = {name: values[rows] for name, values in self.targets.items()}
-            return Batch(self.X[rows], self.y[rows], targets)
-        targets = {name: values.index_select(0, rows) for name, values in self.targets.items()}
-        return Batch(self.X.index_select(0, rows), self.y.index_select(0, rows), targets)
+    def take(self, rows: Tensor) -> TensorRows:
+        """Copies of some rows; index_select is three times faster than fancy indexing."""
+        taken = copy(self)
+        taken.X, taken.y = self.X.index_select(0, rows), self.y.index_select(0, rows)
+        taken.targets = {k: v.index_select(0, rows) for k, v in self.targets.items()}
+        return taken
+
+    def batch(self, rows: slice) -> Batch:
+        """The batch of consecutive rows, without a copy."""
+        targets = {name: values[rows] for name, values in self.targets.items()}
+        return Batch(self.X[rows], self.y[rows], targets)
+
+    def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
+        """Consecutive batches of these sizes."""
+        for start, stop in pairwise([0, *accumulate(sizes)]):
+            yield self.batch(slice(start, stop))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all rows."""
+        return sum(part.nbytes for part in (self.X, self.y, *self.targets.values()))
 
 
 class SliceIterator:
@@ -89,34 +105,40 @@ class SliceIterator:
         self.by_length = by_length
 
     @property
-    def _stops(self) -> list[int]:
+    def _sizes(self) -> list[int]:
         n = len(self.dataset) if self.rows is None else len(self.rows)
-        stops = list(range(self.batch_size, n + 1, self.batch_size))
-        if not self.drop_last and n % self.batch_size:
-            if n % self.batch_size == 1 and stops:
-                stops[-1] = n
-            else:
-                stops.append(n)
-        return stops
+        sizes = [self.batch_size] * (n // self.batch_size)
+        left = 0 if self.drop_last else n % self.batch_size
+        if left == 1 and sizes:
+            sizes[-1] += 1
+        elif left:
+            sizes.append(left)
+        return sizes
 
     def __len__(self) -> int:
-        return len(self._stops)
+        return len(self._sizes)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self.rows
+        order, sizes = self.rows, self._sizes
         if self.shuffle:
             shuffled = torch.randperm(len(self.dataset) if order is None else len(order))
             order = shuffled if order is None else order[shuffled]
-        batches = list(pairwise([0, *self._stops]))
-        if order is not None:
-            order = order.to(self.dataset.X.device)
-            if self.shuffle and self.by_length:
-                order = self._sorted_in_pools(order)
-                batches = [batches[i] for i in torch.randperm(len(batches))]
-        for start, stop in batches:
-            yield self.dataset.batch(slice(start, stop) if order is None else order[start:stop])
+        if order is None:
+            yield from self.dataset.batches(sizes)
+            return
+        order = order[: sum(sizes)].to(self.dataset.X.device)
+        if self.shuffle and self.by_length:
+            order, sizes = self._sorted_in_pools(order, sizes)
+        # Fetched block by block, and not batch by batch: a twentieth of a small student's step.
+        n_batches = max(1, _BLOCK * len(self.dataset) // self.dataset.nbytes // self.batch_size)
+        for first in range(0, len(sizes), n_batches):
+            block = sizes[first : first + n_batches]
+            rows, order = order.tensor_split([sum(block)])
+            yield from self.dataset.take(rows).batches(block)
 
-    def _sorted_in_pools(self, order: Tensor) -> Tensor:
+    def _sorted_in_pools(self, order: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
         lengths = self.dataset.X.lengths.index_select(0, order).long()
         pool = torch.arange(len(order), device=order.device) // (_POOL * self.batch_size)
-        return order[(pool * (lengths.max() + 1) + lengths).argsort()]
+        batches = order[(pool * (lengths.max() + 1) + lengths).argsort()].split(sizes)
+        shuffled = torch.randperm(len(sizes)).tolist()
+        return torch.cat([batches[i] for i in shuffled]), [sizes[i] for i in shuffled]

@@ -147,3 +147,11 @@ def test_finite_in_float32_where_probabilities_are_zero_and_one():
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()
+
+
+def test_masses_of_another_type_are_refused():
+    logits, mass = torch.zeros(1, 4), torch.ones(1, 2)
+    with pytest.raises(TypeError, match=r"joint_mass torch.float64; expected one"):
+        subclass_cross_entropy(logits, mass, torch.ones(1, 4).double(), (2, 2))
+    with pytest.raises(TypeError, match=r"class_mass torch.float64"):
+        subclass_cross_entropy(logits, mass.double(), None, (2, 2))
