@@ -23,12 +23,14 @@ from threadpoolctl import threadpool_limits
 from lelp_sklearn import LELPProjector
 from lelp_sklearn.subclasses._moments import ClassMoments
 
-WIDTH, N_SUBCLASSES = 384, 6
+WIDTH, NARROW, N_SUBCLASSES = 384, 64, 6
 COUNTS = (2, 10)  # of classes
 
 
-def embeddings(n_rows: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((n_rows, WIDTH), dtype=np.float32) + 0.5
+def embeddings(n_rows: int, width: int = WIDTH) -> np.ndarray:
+    H = np.random.default_rng(0).standard_normal((n_rows, width), dtype=np.float32)
+    H += 0.5
+    return H
 
 
 def labels(n_rows: int, n_classes: int) -> np.ndarray:
@@ -137,25 +139,30 @@ def anonymous() -> float:
 
 
 def exponents(n_rows: int):
-    """Slope of log seconds of the moments over log rows (two and ten classes), and over classes."""
-    H = embeddings(n_rows)
+    """Slopes of log seconds of the moments over log rows, on three decades, and over log classes.
 
-    def seconds(n, n_classes):
-        y, times = labels(n, n_classes), []
-        for _ in range(max(3, min(30, 300_000 // n))):
-            start = time.perf_counter()
-            ClassMoments.of(H[:n], y)
-            times.append(time.perf_counter() - start)
-        return np.min(times)
-
-    sizes = np.geomspace(n_rows / 1000, n_rows, 4).astype(int)
-    for n_classes in COUNTS:
-        times = [seconds(n, n_classes) for n in sizes]
-        yield f"rows, {n_classes} classes", np.polyfit(np.log(sizes), np.log(times), 1)[0]
-    few = n_rows // 10
+    A fit has costs of its own that do not grow with the rows, C D^2 numbers to begin and end with:
+    wide rows show the slope that users of few rows see, narrow ones that of the pass itself.
+    """
+    for most, width in ((n_rows, WIDTH), (10 * n_rows, NARROW)):
+        H = embeddings(most, width)
+        sizes = np.geomspace(most / 1000, most, 4).astype(int)
+        for n_classes in COUNTS:
+            times = [seconds_of_moments(H[:n], n_classes) for n in sizes]
+            yield f"{most // 1000:,} to {most:,} rows x {width}, {n_classes} classes", sizes, times
+    few = embeddings(n_rows // 10)
     counts = np.array([2, 8, 32, 128])
-    times = [seconds(few, c) for c in counts]
-    yield f"classes, {few:,} rows", np.polyfit(np.log(counts), np.log(times), 1)[0]
+    times = [seconds_of_moments(few, n_classes) for n_classes in counts]
+    yield f"2 to 128 classes, {len(few):,} rows x {WIDTH}", counts, times
+
+
+def seconds_of_moments(H, n_classes):
+    y, times = labels(len(H), n_classes), []
+    for _ in range(max(3, min(30, 300_000 // len(H)))):
+        start = time.perf_counter()
+        ClassMoments.of(H, y)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def error(n_rows: int):
@@ -187,8 +194,9 @@ def main():
     for shift, value in error(min(args.rows, 200_000)):
         print(f"float32 scatter, mean {shift + 0.5} sigma: relative error {value:.1e}")
     with threadpool_limits(1):
-        for what, slope in exponents(args.rows):
-            print(f"exponent of the moments' seconds in {what}: {slope:.2f}", flush=True)
+        for what, sizes, times in exponents(args.rows):
+            slope = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+            print(f"exponent of the moments' seconds, {what}: {slope:.2f}", flush=True)
     for name, bar, ratio in rows(args):
         print(f"{name:75s} {bar:8s} {ratio}", flush=True)
 

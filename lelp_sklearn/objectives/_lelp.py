@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import entr
 from sklearn.base import clone
@@ -207,5 +208,6 @@ class LELP(Objective):
             total = subclass_log_likelihood(scaled, mass, targets["joint"], n, lam)
             total = total + subclass_log_likelihood(outputs.logits, labels, None, n, lam)
         constant = (1 - lam) * self._entropy[0] + lam * self._entropy[1]
-        rows = targets["weight"].sum() if "weight" in targets else len(labels)
-        return -constant - total / rows
+        if "weight" in targets:
+            return -constant - total / targets["weight"].sum()
+        return torch.rsub(total, -constant, alpha=1 / len(labels))  # the same in one operation
