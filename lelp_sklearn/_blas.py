@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -25,10 +26,38 @@ def blas_threads() -> Iterator[Callable[..., Iterator[Any]]]:
     ...     list(map_(lambda x: x + 1, [1, 2, 3]))
     [2, 3, 4]
     """
-    blas = _blas()
-    n_threads = max((library["num_threads"] for library in blas.info()), default=1)
-    with blas.limit(limits=1), ThreadPoolExecutor(n_threads) as pool:
+    with _one_thread as n_threads, ThreadPoolExecutor(n_threads) as pool:
         yield pool.map if n_threads > 1 else map
+
+
+class _OneThread:
+    """BLAS with one thread in all of the process while anyone is inside.
+
+    The last one out restores the number: a limit for each would restore the 1 it found beside
+    another fit, and leave it so.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.n_inside = 0
+
+    def __enter__(self) -> int:
+        """Say how many threads it had; 1 beside another."""
+        with self.lock:
+            n_threads = max((library["num_threads"] for library in _blas().info()), default=1)
+            if not self.n_inside:
+                self.limit = _blas().limit(limits=1)
+            self.n_inside += 1
+        return n_threads
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            self.n_inside -= 1
+            if not self.n_inside:
+                self.limit.restore_original_limits()
+
+
+_one_thread = _OneThread()
 
 
 @cache

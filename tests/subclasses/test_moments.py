@@ -11,7 +11,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from lelp_sklearn import LELPProjector
-from lelp_sklearn._blas import _blas
+from lelp_sklearn._blas import _blas, blas_threads
 from lelp_sklearn.subclasses import _moments, _projection
 from lelp_sklearn.subclasses._blocks import block_softmax
 from lelp_sklearn.subclasses._moments import ClassMoments
@@ -66,6 +66,23 @@ def test_threads_change_no_bit(small_blocks, monkeypatch, dtype):
     for other in found[1:]:
         for values, first in zip(other, found[0], strict=True):
             np.testing.assert_array_equal(values, first)
+
+
+def test_fits_side_by_side_give_blas_its_threads_back():
+    def threads():
+        return {library["num_threads"] for library in _blas().info()}
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = blas_threads(), blas_threads()
+        first.__enter__()
+        assert second.__enter__() is map  # the threads are taken
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == {2}
+        with pytest.raises(ZeroDivisionError), blas_threads():
+            _ = 1 / 0
+        assert threads() == {2}
 
 
 def test_a_file_of_embeddings_is_never_copied(tmp_path):
