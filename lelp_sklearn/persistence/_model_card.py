@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import platform
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
-from lelp_sklearn._compat import safe_indexing
-from lelp_sklearn._rows import n_rows
 from lelp_sklearn._writing import write_whole
 from lelp_sklearn.distillation import DistilledClassifier
-from lelp_sklearn.inputs import ArrayInputs
-from lelp_sklearn.metrics import expected_calibration_error
-from lelp_sklearn.report import DistillationReport, n_parameters, report_on
-from lelp_sklearn.students._base import BaseStudentClassifier
+from lelp_sklearn.persistence._card_facts import (
+    class_facts,
+    data_facts,
+    latency_facts,
+    lookup_facts,
+    metric_facts,
+    name_of,
+    pickled_bytes,
+    training_facts,
+)
+from lelp_sklearn.report import DistillationReport, n_parameters
+from lelp_sklearn.students._retrieval import RetrievalAugmentedClassifier
 
-_CALLS = 100  # of one row, for the latency
 _PACKAGES = ("lelp-sklearn", "torch", "scikit-learn", "skorch", "numpy")
-_NAMES = 50  # of columns that are listed
 
 
 class ModelCard:
@@ -129,7 +129,8 @@ def model_card(
         - model: name, parameters that are not defaults, date.
         - data: columns, their names, what reads them, and rows measured on.
         - classes: labels, and how many subclasses each has.
-        - distillation: teacher, objective, body, widths of embeddings, epochs and last losses.
+        - distillation: teacher, objective, body, widths of embeddings, epochs and last losses;
+          entries and weight of a retrieval-augmented student.
         - metrics: of student and teacher, as in :class:`~lelp_sklearn.report.DistillationReport`.
         - size: parameters and bytes of a pickle.
         - latency: median and 99th percentile of one row's ``predict_proba``, in milliseconds, and
@@ -166,117 +167,33 @@ def model_card(
             predictor = predictor.student_
         else:
             predictor = predictor.best_estimator_
-    student = predictor
-    while isinstance(student, Pipeline):
-        student = student.steps[-1][1]
+    last = predictor
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    student = last.student_ if isinstance(last, RetrievalAugmentedClassifier) else last
     return ModelCard(
         {
             "model": {
-                "name": type(student).__name__,
+                "name": type(last).__name__,
                 "estimator": " ".join(predictor.__repr__(N_CHAR_MAX=10_000).split()),
                 "made": datetime.now(UTC).date().isoformat(),
             },
-            "data": _data(predictor, student, X),
-            "classes": _classes(predictor, student),
-            "distillation": {"teacher": _name(teacher), **_training(student)},
-            "metrics": _metrics(predictor, X, y, teacher, metrics),
-            "size": {"parameters": n_parameters(predictor), "bytes": _bytes(predictor)},
-            "latency": _latency(predictor, X),
+            "data": data_facts(predictor, student, X),
+            "classes": class_facts(predictor, student),
+            "distillation": {
+                "teacher": name_of(teacher),
+                **training_facts(student),
+                **lookup_facts(last),
+            },
+            "metrics": metric_facts(predictor, X, y, teacher, metrics),
+            "size": {"parameters": n_parameters(predictor), "bytes": pickled_bytes(predictor)},
+            "latency": latency_facts(predictor, X),
             "versions": {
                 "python": platform.python_version(),
                 **{package: version(package) for package in _PACKAGES},
             },
         }
     )
-
-
-def _name(teacher: Any) -> str | None:
-    if isinstance(teacher, Pipeline):
-        return ", ".join(type(step).__name__ for _, step in teacher.steps)
-    return teacher if teacher is None or isinstance(teacher, str) else type(teacher).__name__
-
-
-def _data(predictor: Any, student: Any, X: Any) -> dict[str, Any]:
-    names = getattr(predictor, "feature_names_in_", None)
-    return {
-        "n_features": getattr(predictor, "n_features_in_", None),
-        "feature_names": None if names is None else [str(name) for name in names[:_NAMES]],
-        "student_n_features": getattr(student, "n_features_in_", None),
-        "inputs": type(student.inputs_).__name__ if hasattr(student, "inputs_") else None,
-        "rows_measured_on": None if X is None else n_rows(X),
-    }
-
-
-def _classes(predictor: Any, student: Any) -> dict[str, Any]:
-    objective = getattr(student, "objective_", None)
-    counts = None if objective is None else [int(n) for n in objective.n_subclasses_]
-    return {"labels": np.asarray(predictor.classes_).tolist(), "subclasses": counts}
-
-
-def _training(student: Any) -> dict[str, Any]:
-    if not isinstance(student, BaseStudentClassifier):
-        return {}
-    last = student.history_[-1] if student.history_ else {}
-    projector = getattr(student.objective_, "projector_", None)
-    network = student.net_.module_
-    return {
-        "objective": str(student.objective_),
-        "body": type(network.body).__name__,
-        "student_embedding_width": network.width,
-        "teacher_embedding_width": getattr(projector, "n_features_in_", None),
-        "epochs": len(student.history_),
-        "train_loss": last.get("train_loss"),
-        "valid_loss": last.get("valid_loss"),
-    }
-
-
-def _metrics(predictor: Any, X: Any, y: Any, teacher: Any, given: Any) -> dict[str, Any]:
-    if isinstance(given, DistillationReport):
-        given = given.rows
-    found: dict[str, Any] = dict(given or {})
-    if not all(isinstance(value, Mapping) for value in found.values()):
-        found = {"given": found}
-    if y is None:
-        return found
-    y = column_or_1d(y)
-    if hasattr(teacher, "predict_proba"):
-        return found | report_on(teacher, predictor, X, y, predictor.classes_).rows
-    proba = predictor.predict_proba(X)
-    return found | {
-        "student": {
-            "accuracy": accuracy_score(y, predictor.predict(X)),
-            "log_loss": log_loss(y, proba, labels=predictor.classes_),
-            "ece": expected_calibration_error(y, proba, classes=predictor.classes_),
-        }
-    }
-
-
-def _bytes(predictor: Any) -> int | None:
-    try:
-        return len(pickle.dumps(predictor))
-    except (pickle.PicklingError, AttributeError, TypeError):  # a body made in a notebook's cell
-        return None
-
-
-def _latency(predictor: Any, X: Any) -> dict[str, Any]:
-    if X is None:
-        dense = isinstance(getattr(predictor, "inputs_", None), ArrayInputs)
-        if not dense or hasattr(predictor, "feature_names_in_"):
-            return {}
-        X = np.zeros((1, predictor.n_features_in_), np.float32)
-    row = safe_indexing(X, slice(0, 1))
-    predictor.predict_proba(row)
-    times = np.empty(_CALLS)
-    for i in range(_CALLS):
-        start = time.perf_counter()
-        predictor.predict_proba(row)
-        times[i] = 1000 * (time.perf_counter() - start)
-    median, slow = np.percentile(times, [50, 99])
-    return {
-        "one_row_median_ms": round(median, 4),
-        "one_row_p99_ms": round(slow, 4),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-    }
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from lelp_sklearn import (
     CrossEntropy,
     DistilledClassifier,
     LELPStudentClassifier,
+    RetrievalAugmentedClassifier,
     StudentClassifier,
     model_card,
 )
@@ -97,6 +98,26 @@ def test_a_teacher_is_measured_beside_its_student():
     )
     report = DistillationReport({"student": {"accuracy": 0.5}})
     assert model_card(distilled, metrics=report).facts["metrics"] == report.rows
+
+
+def test_a_student_that_looks_up_shows_its_student_and_its_entries():
+    rows = digits(100)
+    inner = StudentClassifier(MLP, module__hidden=8, max_epochs=2, random_state=0)
+    augmented = RetrievalAugmentedClassifier(inner, retrieval_weight=0.5)
+    model = make_pipeline(StandardScaler(), augmented)
+    teacher = {"teacher_proba": rows.proba, "teacher_embeddings": rows.embeddings}
+    model.fit(
+        rows.X, rows.y, **{f"retrievalaugmentedclassifier__{k}": v for k, v in teacher.items()}
+    )
+    facts = model_card(model, rows.X).facts
+    assert facts["model"]["name"] == "RetrievalAugmentedClassifier"
+    assert facts["distillation"]["body"] == "MLP"
+    assert facts["distillation"]["epochs"] == 2
+    assert facts["distillation"]["entries"] == 100
+    assert facts["distillation"]["retrieval_weight"] == 0.5
+    assert facts["data"]["inputs"] == "ArrayInputs"
+    assert facts["classes"] == {"labels": [0, 1], "subclasses": [1, 1]}
+    assert facts["size"]["parameters"] > 65 * 8
 
 
 def test_a_body_of_a_notebook_has_no_pickled_size():
