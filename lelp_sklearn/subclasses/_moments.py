@@ -55,8 +55,7 @@ class ClassMoments:
 
         NaN or infinity anywhere makes the moments of its class NaN or infinite: see ``finite``.
         """
-        classes = np.unique(y)
-        codes = np.searchsorted(classes, y)
+        classes, codes = np.unique(y, return_inverse=True)
         moments = cls(classes, H.shape[1], None if proba is None else proba.shape[1])
         step = max(1, _BLOCK_SIZE // H.shape[1])
         with np.errstate(invalid="ignore", over="ignore"), blas_threads() as map_:
