@@ -48,7 +48,8 @@ class TensorRows(Dataset):
         self.X = X.to(device)
         y = np.zeros(len(X), dtype=np.int64) if y is None else y
         self.y = as_tensor(y).to(device)
-        self.targets = {k: as_tensor(v).to(device) for k, v in (targets or {}).items()}
+        # A parameter that is a numpy number makes targets float64, and every step with them.
+        self.targets = {k: _narrow(as_tensor(v)).to(device) for k, v in (targets or {}).items()}
 
     def __len__(self) -> int:
         return len(self.X)
@@ -74,6 +75,10 @@ class TensorRows(Dataset):
     def nbytes(self) -> int:
         """Memory of all rows."""
         return sum(part.nbytes for part in (self.X, self.y, *self.targets.values()))
+
+
+def _narrow(values: Tensor) -> Tensor:
+    return values.float() if values.is_floating_point() else values
 
 
 class SliceIterator:

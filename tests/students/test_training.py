@@ -16,6 +16,7 @@ from lelp_sklearn import (
     StudentClassifier,
 )
 from lelp_sklearn.objectives._base import weight_at
+from lelp_sklearn.students._batches import TensorRows
 from tests.data import digits
 
 ROWS = digits()
@@ -246,3 +247,31 @@ def test_parameters_are_cloned_and_set():
         s.set_params(nonsense=1)
     assert "module__hidden=16" in repr(s)
     assert "sk-top-container" in s._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("objective", "name", "value"),
+    [
+        (LELP, "alpha", 0.3),
+        (LELP, "temperature", 2.0),
+        (KD, "alpha", 0.3),
+        (KD, "temperature", 2.0),
+    ],
+)
+def test_a_numpy_number_trains_as_a_number_does(monkeypatch, objective, name, value):
+    types = set()
+    batch = TensorRows.batch
+
+    def spied(self, rows):
+        types.update(values.dtype for values in self.targets.values())
+        return batch(self, rows)
+
+    monkeypatch.setattr(TensorRows, "batch", spied)
+    losses = []
+    for number in (value, np.float64(value)):  # as np.linspace gives to a search
+        s = student(objective=objective(**{name: number}), max_epochs=2)
+        s.fit(ROWS.X, ROWS.y, **TEACHER)
+        losses.append([row["train_loss"] for row in s.history_])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert torch.float64 not in types
+    assert torch.float32 in types
