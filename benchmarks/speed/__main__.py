@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 PARTS = ["training", "predict", "search", "threads", "imports", "memory", "projector", "encoder"]
-PARTS += ["gpu"]
+PARTS += ["tricks", "gpu"]
 
 
 def main():

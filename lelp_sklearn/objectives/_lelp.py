@@ -177,7 +177,7 @@ class LELP(Objective):
     def prepare(self, targets: dict[str, NDArray]) -> dict[str, NDArray]:
         """Put alpha, tau and the rows' weights on the targets, of which the loss is linear.
 
-        Half of a batch's operations are then done once, a fifth of a small student's time.
+        Half of a batch's operations are then done once, a third of a small student's time.
         """
         proba, joint, weight = targets["class"], targets["joint"], targets["weight"]
         teachers = (1 - self.alpha) * self.temperature**2 * weight

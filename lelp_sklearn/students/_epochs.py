@@ -18,7 +18,7 @@ class EpochLoop:
     """skorch's epoch and step, for nets whose callbacks do not read records of batches.
 
     The history gets an epoch's mean loss as if the epoch were one batch, so that all that reads
-    epochs works as ever: a tenth less time for a small student, and no wait for a GPU. A user's
+    epochs works as ever: a twelfth less time for a small student, and no wait for a GPU. A user's
     callback that listens to batches brings skorch's own loop back.
     """
 

@@ -74,7 +74,7 @@ class SparseAdamW(torch.optim.AdamW):
 
 
 def _summed_by_row(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct rows of a sparse gradient, and their sums; ``coalesce`` is several times slower."""
+    """Distinct rows of a sparse gradient, and their sums; ``coalesce`` is slower."""
     ids, values = gradient._indices()[0], gradient._values()
     rows, place = ids.unique(return_inverse=True)
     sums = values.new_zeros(len(rows), *values.shape[1:]).index_add_(0, place, values)
