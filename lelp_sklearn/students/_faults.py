@@ -48,7 +48,7 @@ class NonFiniteError(FloatingPointError):
 class StepGuard:
     """Watches a training's losses and gradients for inf and NaN, and takes an epoch's bad end back.
 
-    One kernel looks at all of them, without a copy: some 2 % of a small student's step.
+    One kernel looks at all of them, without a copy: too little to see in a small student's fit.
     Where the fused optimizers of a GPU can leave out a step by themselves, the result is only
     read at the end of an epoch, so that no batch waits for it.
     """
