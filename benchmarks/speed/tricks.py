@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from _pairs import paired
 from predict import student
+from scipy import sparse
+from sklearn.utils.validation import validate_data
 from skorch.callbacks import Callback
 from training import ALPHA, WEIGHT, Work
 
-from lelp_sklearn import LELP, MLP
+from lelp_sklearn import LELP, MLP, BagOfNgrams
 from lelp_sklearn._torch import torch_threads
 from lelp_sklearn.losses import fold, label_loss, subclass_kl
 from lelp_sklearn.students._net import class_probabilities
@@ -128,6 +130,22 @@ def of_predictions(pairs):
         "500 single rows, one sum: scikit-learn's checks",
         "",
         paired(lambda: [dense.predict_proba(row) for _ in many], checked, pairs),
+    )
+
+    words = sparse.random(2000, 5000, 0.01, "csr", np.float32, random_state=0)
+    reader = student(words, np.arange(2000) % 2, BagOfNgrams)
+    few = words[:1]
+    yield (
+        "1,000 checks of a sparse row: scikit-learn's",
+        "",
+        paired(
+            lambda: [reader.inputs_.check(reader, few, reset=False) for _ in range(1000)],
+            lambda: [
+                validate_data(reader, few, accept_sparse="csr", dtype=np.float32, reset=False)
+                for _ in range(1000)
+            ],
+            pairs,
+        ),
     )
 
 

@@ -41,7 +41,7 @@ class SparseInputs(Inputs):
     def check(self, student: Any, X: Any, *, reset: bool) -> sparse.csr_array:
         """Rows in CSR form; see :class:`Inputs`."""
         if sparse.issparse(X) and X.format == "csr" and X.dtype in _FLOATS and min(X.shape) > 0:
-            # What scikit-learn's own checks would look at, without their half of a millisecond.
+            # What scikit-learn's own checks would look at, without their fifth of a millisecond.
             assert_all_finite(X.data, input_name="X")
             known = not reset and not hasattr(student, "feature_names_in_")
             if known and X.shape[1] == student.n_features_in_:

@@ -14,7 +14,6 @@ from lelp_sklearn.losses._checks import (
     check_blocks,
     check_classes,
     check_not_negative,
-    check_one_type,
     check_positive,
     check_tensors,
 )
@@ -132,7 +131,6 @@ def subclass_cross_entropy(
     check_classes("class_mass", class_mass, logits.shape[0], n_subclasses)
     if joint_mass is not None and not alike(logits, joint_mass):
         check_tensors(logits=(logits, "BK"), joint_mass=(joint_mass, "BK"))
-    check_one_type(logits=logits, class_mass=class_mass, joint_mass=joint_mass)
     check_not_negative("subclass_weight", subclass_weight)
     return -subclass_log_likelihood(logits, class_mass, joint_mass, n_subclasses, subclass_weight)
 
@@ -152,6 +150,6 @@ def subclass_log_likelihood(
     return total.add(_inner(joint_mass, log_joint), alpha=subclass_weight)
 
 
-def _inner(a: Tensor, b: Tensor) -> Tensor:
+def _inner(mass: Tensor, log_proba: Tensor) -> Tensor:
     """Sum of products, with one step backwards instead of two."""
-    return torch.dot(a.flatten(), b.flatten())
+    return torch.dot(mass.flatten().to(log_proba.dtype), log_proba.flatten())
