@@ -30,6 +30,7 @@ from lelp_sklearn._compat import (
     clone_parameters,
     fit_context,
 )
+from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn._rows import n_rows, stack_rows
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
@@ -50,7 +51,7 @@ def _student_has(name: str) -> Callable[[Any], bool]:
     return check
 
 
-class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Ask a teacher about the training rows, train a student on the answers, predict with it.
 
     Parameters
@@ -63,7 +64,7 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     student : estimator, default=None
         A student of this package, a Pipeline that ends in one, or a search over either. It may
         read other columns than the teacher: both get the raw X. None is
-        ``LELPStudentClassifier()``.
+        ``LELPStudentClassifier()``, whose parameters are set as ``student__lr``.
     cv : "prefit", int or splitter, default="prefit"
         "prefit": the teacher is fitted, is not fitted again, and clones of this estimator share
         it. Otherwise it is cloned and fitted here, and each row's probabilities come from a
@@ -204,7 +205,7 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "teacher is None, as it is in what load gives: set_params(teacher=...) to a "
                 "classifier, fitted if cv='prefit'."
             )
-        student = LELPStudentClassifier() if self.student is None else clone(self.student)
+        student = clone(self._or_default("student"))
         saving: dict[str, Any] = {}
         if checkpoint is not None:
             _check_one_fit(student)
@@ -363,6 +364,9 @@ class DistilledClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if pool is None:
             return outputs
         return outputs.then(ask(self.teacher_, pool, classes, None))
+
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {"student": LELPStudentClassifier}
 
     def __sklearn_clone__(self) -> DistilledClassifier:
         # A clone of a fitted teacher would be an unfitted one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -15,6 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from lelp_sklearn._compat import HasMethods, Interval
+from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn.losses._subclasses import subclass_log_likelihood
 from lelp_sklearn.objectives._base import (
     Objective,
@@ -32,7 +33,7 @@ def default_projector() -> SubclassSplitter:
     return ClusterSplitter(n_subclasses="auto")
 
 
-class LELP(Objective):
+class LELP(DefaultObjects, Objective):
     r"""Learning Embedding Linear Projections: one cross-entropy on soft pseudo-subclasses.
 
     The projector splits the teacher's class probabilities, :math:`p_{c,s} = p_c P(s \mid c, x)`,
@@ -121,6 +122,9 @@ class LELP(Objective):
         self.alpha = alpha
         self.subclass_weight = subclass_weight
 
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {"projector": default_projector}
+
     @property
     def reads_inputs(self) -> bool:
         """Whether the projector is a supervised one."""
@@ -137,11 +141,15 @@ class LELP(Objective):
         """Fit the projector; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         check_weight(self.subclass_weight, "subclass_weight")
-        projector: Any = default_projector() if self.projector is None else clone(self.projector)
+        projector: Any = clone(self._or_default("projector"))
+        params = projector.get_params()
         unseeded = [
             name
-            for name, value in projector.get_params().items()
-            if name.split("__")[-1] == "random_state" and value is None
+            for name, value in params.items()
+            if name.split("__")[-1] == "random_state"
+            and value is None
+            # What a default object is seeded with is the projector's to say.
+            and params.get(name.rpartition("__")[0], projector) is not None
         ]
         # Seeds of their own, as an ensemble of the same splitter would otherwise be one.
         projector.set_params(**{name: random_state + i for i, name in enumerate(unseeded)})

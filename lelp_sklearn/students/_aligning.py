@@ -22,7 +22,7 @@ ENOUGH_HELD_OUT = 500  # rows: of fewer, the noise is as large as what a weight 
 
 def plain_student(retrieval: Any, seed: int) -> BaseStudentClassifier:
     """A clone of the student as it was given."""
-    student = StudentClassifier(MLP) if retrieval.student is None else clone(retrieval.student)
+    student = clone(retrieval._or_default("student"))
     if student.random_state is None:
         student.set_params(random_state=seed)
     return student

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any
@@ -284,11 +284,12 @@ class BaseStudentClassifier(
             saved.finish()
         return self
 
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {"inputs": lambda: getattr(self.module, "reads", ArrayInputs)()}
+
     def _named_inputs(self) -> Inputs:
         """What the user names, or else the body."""
-        if self.inputs is None:
-            return getattr(self.module, "reads", ArrayInputs)()
-        return self.inputs
+        return self._or_default("inputs")
 
     def _tuned(
         self,

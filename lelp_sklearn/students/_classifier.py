@@ -29,7 +29,7 @@ class StudentClassifier(BaseStudentClassifier):
         What reads the rows for the body. None is what the body names in ``reads``, or else dense
         numbers.
     objective : Objective, default=None
-        What to train on. None is ``KD()``.
+        What to train on. None is ``KD()``, whose parameters are set as ``objective__alpha``.
     optimizer : torch.optim.Optimizer class, default=torch.optim.AdamW
         Further arguments by ``optimizer__`` parameters.
     lr : float, default=0.01
@@ -177,4 +177,7 @@ class StudentClassifier(BaseStudentClassifier):
         self._keep(skorch_params)
 
     def _make_objective(self) -> Objective:
-        return KD() if self.objective is None else clone(self.objective)
+        return clone(self._or_default("objective"))
+
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {**super()._default_objects(), "objective": KD}

@@ -235,22 +235,8 @@ class LELPStudentClassifier(BaseStudentClassifier):
         """The weight trained with; absent where the student was trained on labels alone."""
         return self.objective_.subclass_weight
 
-    def set_params(self, **params: Any) -> LELPStudentClassifier:
-        """Set parameters; ``projector__`` ones reach the default projector too.
-
-        Parameters
-        ----------
-        **params : dict
-            Own parameters, nested ones, or skorch's such as ``module__hidden``.
-
-        Returns
-        -------
-        self
-        """
-        nested = any(name.startswith("projector__") for name in params)
-        if nested and params.get("projector", self.projector) is None:
-            params["projector"] = default_projector()
-        return super().set_params(**params)
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {**super()._default_objects(), "projector": default_projector}
 
     def _make_objective(self) -> Objective:
         return LELP(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lelp_sklearn._defaults import DefaultObjects
+
 PREFIXES = ("module__", "optimizer__", "callbacks__", "iterator_train__", "iterator_valid__")
 
 
-class SkorchParameters:
+class SkorchParameters(DefaultObjects):
     """Keep ``module__hidden`` and its like as parameters of their own.
 
     Names are checked in fit, not in ``__init__``, as scikit-learn's contract has it.
@@ -21,9 +23,11 @@ class SkorchParameters:
     def _skorch_params(self) -> dict[str, Any]:
         unknown = [name for name in self._skorch_names if not name.startswith(PREFIXES)]
         if unknown:
+            own = [name for name in unknown if name.partition("__")[0] in self._default_objects()]
             raise TypeError(
                 f"{type(self).__name__} got unexpected parameters {unknown}. Beside its own it "
                 f"takes those that start with one of {', '.join(PREFIXES)}."
+                + (f" {own[0]} is set by set_params({own[0]}=...)." if own else "")
             )
         return {name: getattr(self, name) for name in self._skorch_names}
 
@@ -33,13 +37,13 @@ class SkorchParameters:
         Parameters
         ----------
         deep : bool, default=True
-            Whether to add the parameters of nested objects.
+            Whether to add the parameters of nested objects, default ones among them.
 
         Returns
         -------
         params : dict of str to any
         """
-        own = super().get_params(deep)  # type: ignore[misc]
+        own = super().get_params(deep)
         return {**own, **{name: getattr(self, name) for name in self._skorch_names}}
 
     def set_params(self, **params: Any) -> Any:
@@ -48,7 +52,7 @@ class SkorchParameters:
         Parameters
         ----------
         **params : dict
-            Own parameters, nested ones, or skorch's such as ``module__hidden``.
+            Own parameters, nested ones, which reach default objects too, or skorch's such as ``module__hidden``.
 
         Returns
         -------
@@ -58,4 +62,4 @@ class SkorchParameters:
             setattr(self, name, params.pop(name))
             if name not in self._skorch_names:
                 self._skorch_names += (name,)
-        return super().set_params(**params)  # type: ignore[misc]
+        return super().set_params(**params)

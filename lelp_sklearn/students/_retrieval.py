@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import check_random_state, indexable
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
+from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.networks import MLP
 from lelp_sklearn.students._aligning import aligned_student, choose_weight, plain_student
@@ -24,7 +26,7 @@ from lelp_sklearn.students._tuning import ChoiceInterruptedError
 
 
 class RetrievalAugmentedClassifier(
-    RetrievalPrediction, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
+    DefaultObjects, RetrievalPrediction, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
 ):
     r"""A student, mixed with the teacher's word on the training rows most like a new one (ReAugKD).
 
@@ -264,25 +266,10 @@ class RetrievalAugmentedClassifier(
         self._remember(X, rows, numbers, seed)
         return self
 
-    def set_params(self, **params: Any) -> RetrievalAugmentedClassifier:
-        """Set parameters; ``student__`` ones reach the default student too.
-
-        Parameters
-        ----------
-        **params : dict
-            Own parameters, and the student's.
-
-        Returns
-        -------
-        self
-        """
-        nested = any(name.startswith("student__") for name in params)
-        if nested and params.get("student", self.student) is None:
-            params["student"] = StudentClassifier(MLP)
-        return super().set_params(**params)
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {"student": lambda: StudentClassifier(MLP)}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        student = StudentClassifier(MLP) if self.student is None else self.student
-        tags.input_tags = student._named_inputs().input_tags()
+        tags.input_tags = self._or_default("student")._named_inputs().input_tags()
         return tags

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from lelp_sklearn._compat import HasMethods, Interval
+from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn.subclasses._centroids import CentroidSplit, PosteriorSplit, Reduced
 from lelp_sklearn.subclasses._per_class import (
     ClassSplit,
@@ -22,7 +23,7 @@ from lelp_sklearn.subclasses._per_class import (
 )
 
 
-class ClusterSplitter(PerClassSplitter):
+class ClusterSplitter(DefaultObjects, PerClassSplitter):
     r"""Split each class into the clusters of its embeddings, softly.
 
     The embeddings are standardised on the training rows. A clone of the clusterer is fitted to the
@@ -128,8 +129,11 @@ class ClusterSplitter(PerClassSplitter):
         self.max_rows = max_rows
         self.random_state = random_state
 
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {"estimator": KMeans}
+
     def _fit_class(self, Z: NDArray, label: Any, n_subclasses: int, seed: int) -> ClassSplit:
-        model = seeded_clone(KMeans() if self.estimator is None else self.estimator, seed)
+        model = seeded_clone(self._or_default("estimator"), seed)
         counted = model.get_params(deep=False)
         for name in ("n_clusters", "n_components"):
             if counted.get(name) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
+from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn._rows import check_texts
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._embedders import linear_coef
@@ -24,7 +26,7 @@ from lelp_sklearn.teachers._fitting import is_fitted
 from lelp_sklearn.teachers._sharing import SharesWeights
 
 
-class SentenceTransformerTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
+class SentenceTransformerTeacher(DefaultObjects, SharesWeights, ClassifierMixin, BaseEstimator):
     """A sentence-transformers encoder, and a scikit-learn classifier on its embeddings.
 
     The encoder stays as it is, or a copy of it is trained on the labels first.
@@ -138,7 +140,7 @@ class SentenceTransformerTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         self
         """
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-        head = LogisticRegression() if self.head is None else clone(self.head)
+        head = clone(self._or_default("head"))
         self.encoder_ = self._original()
         if self.fine_tune_epochs:
             probe = LogisticRegression().fit(self.transform(X), y, **weight)
@@ -156,6 +158,9 @@ class SentenceTransformerTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
             )
         self.head_ = head.fit(self.transform(X), y, **weight)
         return self
+
+    def _default_objects(self) -> dict[str, Callable[[], Any]]:
+        return {"head": LogisticRegression}
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Embeddings of texts, by the encoder.
