@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from lelp_sklearn.inputs._base import Rows
+from lelp_sklearn.networks._bodies import Linear
 from lelp_sklearn.outputs import BodyOutputs, StudentOutputs
 
 if TYPE_CHECKING:
     from lelp_sklearn.objectives import Objective
+
+_REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)  # of what a body is built with
 
 
 class StudentNetwork(nn.Module):
@@ -56,10 +61,10 @@ class StudentNetwork(nn.Module):
         objective: Objective | None = None,
     ):
         super().__init__()
-        self.body = _build(body, body_params, known)
+        self.body = build_body(body, body_params, known)
         self.sees = () if objective is None else objective.sees
         self.body.eval()
-        seen = self._look_at(example, objective)
+        seen = look_at(self.body, example, objective)
         self.width = seen.embedding.shape[1]
         if objective is None:
             self.head: nn.Module = nn.Linear(self.width, n_logits)
@@ -73,62 +78,128 @@ class StudentNetwork(nn.Module):
 
         A prediction has no loss, and leaves the last out.
         """
-        seen = self._embed(X) if for_loss else BodyOutputs(self.body(X))
+        seen = _embed(self.body, X, self.sees) if for_loss else BodyOutputs(self.body(X))
         return StudentOutputs(self.head(seen.embedding), *seen)
 
-    def _embed(self, X: Rows) -> BodyOutputs:
-        ask: Any = self.body
-        return ask.outputs(X) if self.sees else BodyOutputs(ask(X))
 
-    def _look_at(self, example: Rows, objective: Objective | None) -> BodyOutputs:
-        """The body's outputs for a batch, checked."""
-        name = type(self.body).__name__
-        if self.sees and not hasattr(self.body, "outputs"):
-            raise TypeError(
-                f"the objective {objective} looks at the student's {' and '.join(self.sees)}, "
-                f"which the body {name} does not give: it needs a method outputs(batch) that "
-                "returns a lelp_sklearn.BodyOutputs with them."
-            )
-        try:
-            with torch.no_grad():
-                seen = self._embed(example)
-                alone = self.body(example) if self.sees else seen.embedding
-        except Exception as error:
-            raise TypeError(
-                f"the body {name} failed on two rows that are a {type(example).__name__}: {error} "
-                "Inputs that suit it are named in its class attribute reads, or given as the "
-                "student's inputs."
-            ) from error
-        embedding = seen.embedding
-        if embedding.ndim != 2 or len(embedding) != len(example):
-            raise ValueError(
-                f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "
-                f"expected one embedding a row, ({len(example)}, width)."
-            )
-        missing = [field for field in self.sees if getattr(seen, field) in (None, ())]
-        if missing:
-            raise TypeError(
-                f"the objective {objective} looks at the student's {' and '.join(missing)}, which "
-                f"the outputs of the body {name} lack."
-            )
-        same = alone.shape == embedding.shape
-        if not same or not torch.allclose(embedding, alone, 1e-3, 1e-4, equal_nan=True):
-            raise ValueError(
-                f"outputs(batch) of the body {name} gives another embedding than forward(batch), "
-                "which predictions are made by: expected the same."
-            )
-        return seen
+def look_at(body: nn.Module, example: Rows, objective: Objective | None = None) -> BodyOutputs:
+    """A body's outputs for a batch, checked, with what an objective looks at."""
+    name, sees = type(body).__name__, () if objective is None else objective.sees
+    if sees and not hasattr(body, "outputs"):
+        raise TypeError(
+            f"the objective {objective} looks at the student's {' and '.join(sees)}, "
+            f"which the body {name} does not give: it needs a method outputs(batch) that "
+            "returns a lelp_sklearn.BodyOutputs with them."
+        )
+    try:
+        with torch.no_grad():
+            seen = _embed(body, example, sees)
+            alone = body(example) if sees else seen.embedding
+    except Exception as error:
+        raise TypeError(
+            f"the body {name} failed on two rows that are a {type(example).__name__}: {error} "
+            "Inputs that suit it are named in its class attribute reads, or given as the "
+            "student's inputs."
+        ) from error
+    embedding = seen.embedding
+    if embedding.ndim != 2 or len(embedding) != len(example):
+        raise ValueError(
+            f"the student's body maps {len(example)} rows to {tuple(embedding.shape)}; "
+            f"expected one embedding a row, ({len(example)}, width)."
+        )
+    missing = [field for field in sees if getattr(seen, field) in (None, ())]
+    if missing:
+        raise TypeError(
+            f"the objective {objective} looks at the student's {' and '.join(missing)}, which "
+            f"the outputs of the body {name} lack."
+        )
+    same = alone.shape == embedding.shape
+    if not same or not torch.allclose(embedding, alone, 1e-3, 1e-4, equal_nan=True):
+        raise ValueError(
+            f"outputs(batch) of the body {name} gives another embedding than forward(batch), "
+            "which predictions are made by: expected the same."
+        )
+    return seen
 
 
-def _build(
+def _embed(body: Any, X: Rows, sees: tuple[str, ...]) -> BodyOutputs:
+    return body.outputs(X) if sees else BodyOutputs(body(X))
+
+
+def check_body_params(
+    body: type[nn.Module] | nn.Module, params: Iterable[str], known: Iterable[str] = ()
+) -> None:
+    """Refuse names of ``module__`` parameters that the body does not take.
+
+    Parameters
+    ----------
+    body : type or nn.Module
+        A body class, or an instance, which takes none.
+    params : iterable of str
+        Names, without ``module__``.
+    known : iterable of str
+        What a student fills in by itself.
+
+    Raises
+    ------
+    TypeError
+        If there are such, naming those that the body takes.
+    ValueError
+        If the body is an instance.
+    """
+    params = sorted(params)
+    if not params:
+        return
+    given = ", ".join(f"module__{name}" for name in params)
+    if not isinstance(body, type):
+        raise ValueError(
+            f"module is an instance, so module__ parameters {params} cannot reach it: "
+            "pass the class instead."
+        )
+    asked = inspect.signature(body).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in asked.values()):
+        return
+    unknown = [name for name in params if name not in asked]
+    if not unknown:
+        return
+    own = [name for name in asked if name not in known]
+    if not own:
+        linear = " (module=None)" if body is Linear else ""
+        raise TypeError(
+            f"got {given}, and the body {body.__name__}{linear} takes no parameters: name a body "
+            "that does, such as module=MLP, or leave them out."
+        )
+    near = [m for name in unknown for m in get_close_matches(name, own, n=1)]
+    raise TypeError(
+        f"the body {body.__name__} takes no {' or '.join(f'module__{n}' for n in unknown)}. It "
+        f"takes {', '.join(f'module__{name}' for name in own)}."
+        + (f" Was module__{near[0]} meant?" if near else "")
+    )
+
+
+def build_body(
     body: type[nn.Module] | nn.Module, params: dict[str, Any], known: dict[str, Any]
 ) -> nn.Module:
+    """A body of a class, built with parameters and what it asks for of what is known; or a copy."""
+    check_body_params(body, params, known)
     if not isinstance(body, type):
-        if params:
-            raise ValueError(
-                f"module is an instance, so module__ parameters {sorted(params)} cannot reach it: "
-                "pass the class instead."
-            )
         return copy.deepcopy(body)
     asked = inspect.signature(body).parameters
-    return body(**{name: value for name, value in known.items() if name in asked} | params)
+    filled = {name: value for name, value in known.items() if name in asked}
+    try:
+        return body(**filled | params)
+    except _REFUSALS as error:
+        given = ", ".join(f"module__{name}={value!r}" for name, value in params.items())
+        required = [
+            f"module__{name}"
+            for name, parameter in asked.items()
+            if parameter.default is parameter.empty
+            and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            and name not in filled | params
+        ]
+        needs = f" It needs {' and '.join(required)}." if required else ""
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"the body {body.__name__} cannot be built with {given or 'no parameters'}: "
+            f"{str(error).rstrip('.')}.{needs}"
+        ) from error
