@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -56,6 +58,40 @@ def check_magnitude(array: NDArray, name: str, dtype: Any = None) -> None:
         raise ValueError(
             f"{name} holds numbers up to {largest:.2g}, whose squares overflow {dtype}: scale them."
         )
+
+
+def check_names(
+    who: str, prefix: str, given: Iterable[str], taken: Collection[str], shown: Iterable[str] = ()
+) -> None:
+    """Refuse names of nested parameters that nothing takes, naming those that are taken.
+
+    Parameters
+    ----------
+    who : str
+        What takes them.
+    prefix : str
+        What stands before the names, with its underscores.
+    given, taken : collection of str
+        Names without the prefix.
+    shown : iterable of str, optional
+        Those that are named in the error; all of them without.
+    """
+    unknown = sorted(name for name in given if name not in taken)
+    if unknown:
+        shown = list(shown) or list(taken)
+        near = [match for name in unknown for match in get_close_matches(name, shown, n=1)]
+        raise TypeError(
+            f"{who} takes no {' or '.join(prefix + name for name in unknown)}. It takes "
+            f"{', '.join(prefix + name for name in shown) or 'none'}."
+            + (f" Was {prefix}{near[0]} meant?" if near else "")
+        )
+
+
+def validate_deep(estimator: Any) -> None:
+    """Check an estimator's parameters and those of the estimators among them, as their fits do."""
+    for value in (estimator, *estimator.get_params(deep=True).values()):
+        if isinstance(value, BaseEstimator) and hasattr(value, "_parameter_constraints"):
+            value._validate_params()
 
 
 @contextmanager

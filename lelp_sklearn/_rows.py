@@ -58,6 +58,15 @@ def stack_rows(first: Any, second: Any) -> Any:
         ) from error
 
 
+def are_texts(X: Any) -> bool:
+    """Whether X is a list or another one-dimensional container of strings, by its first rows."""
+    is_list = isinstance(X, list | tuple)
+    if not is_list and len(getattr(X, "shape", ())) != 1:
+        return False
+    first = list(X[:5])
+    return bool(first) and all(isinstance(text, str) for text in first)
+
+
 def check_texts(X: Any) -> list[str]:
     """A list of strings, from any one-dimensional array of them or a column of a frame."""
     if isinstance(X, str):

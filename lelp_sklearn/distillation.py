@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from lelp_sklearn._checks import check_magnitude
 from lelp_sklearn._compat import (
     HasMethods,
     Interval,
@@ -36,9 +37,13 @@ from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
 from lelp_sklearn.students._all_or_nothing import all_or_nothing
+from lelp_sklearn.students._checking import Ahead, check_student
+from lelp_sklearn.students._checkpoint import check_place
 from lelp_sklearn.students._pipelines import fit_student
-from lelp_sklearn.teachers import TeacherCache, as_teacher, fitted_teacher
+from lelp_sklearn.teachers import TeacherCache, align_proba, as_teacher, fitted_teacher
 from lelp_sklearn.teachers._cache import asker
+from lelp_sklearn.teachers._dispatch import possible_fields
+from lelp_sklearn.teachers._fitting import is_fitted
 from lelp_sklearn.teachers._out_of_fold import given, mean_proba, out_of_fold_proba
 from lelp_sklearn.teachers._sklearn import takes_weight
 
@@ -224,6 +229,8 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
     ) -> DistilledClassifier:
         check_consistent_length(X, y)
         X, X_unlabeled = indexable(X)[0], indexable(X_unlabeled)[0]
+        if X_unlabeled is not None and n_rows(X_unlabeled) == 0:
+            X_unlabeled = None
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
@@ -233,6 +240,7 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
             weight = check_sample_weight(
                 sample_weight, np.empty((len(labels), 1)), ensure_non_negative=True
             )
+        self._check_ahead(student, X, labels, classes, weight, X_unlabeled, saving)
         pool = self._pool(X, labels, X_unlabeled)
         outputs = self._ask(X, labels, classes, weight, X_unlabeled, pool)
         arrays = {f"teacher_{name}": getattr(outputs, name) for name in outputs.given}
@@ -322,6 +330,52 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
                 "does a file of save. For a loaded one, set teacher_ to a fitted teacher."
             )
         return report_on(self.teacher_, self.student_, X, column_or_1d(y), self.classes_)
+
+    def _check_ahead(
+        self,
+        student: Any,
+        X: Any,
+        y: NDArray,
+        classes: NDArray,
+        weight: NDArray | None,
+        X_unlabeled: Any,
+        saving: dict[str, Any],
+    ) -> None:
+        """Raise what can be known to be wrong before the teacher is asked or fitted."""
+        if saving:
+            check_place(*saving.values())
+        heavy = classes
+        if weight is not None:
+            check_magnitude(weight.astype(np.float32), "sample_weight")
+            heavy = np.unique(y[weight > 0])
+        if len(heavy) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs rows of at least two classes; the labelled rows of "
+                f"positive weight hold only one class, {heavy.tolist()}."
+                if len(heavy)
+                else f"sample_weight is zero in all {len(y)} rows: give some row a positive weight."
+            )
+        if len(heavy) < len(classes):
+            raise ValueError(
+                f"all rows of the classes {np.setdiff1d(classes, heavy).tolist()} have "
+                "sample_weight 0, so that the student would not know them and the teacher would: "
+                "leave their rows out, or give some a positive weight."
+            )
+        prefit = isinstance(self.cv, str)
+        teacher = self.teacher
+        if not (prefit and hasattr(teacher, "predict_proba") and not hasattr(teacher, "fit")):
+            teacher = as_teacher(teacher)
+        if prefit and is_fitted(self.teacher) and hasattr(teacher, "classes_"):
+            known = np.asarray(teacher.classes_)
+            align_proba(np.eye(len(known)), known, classes)
+        fields = possible_fields(teacher)
+        if not prefit and not self.refit_teacher:
+            fields = ["proba"]
+        everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
+        n_pool = n_rows(everything) - len(y)
+        labels = np.concatenate([y, np.repeat(classes[:1], n_pool)])
+        made = self.augment is not None and round(self.augment_factor * len(y)) > 0
+        check_student(student, Ahead(everything, labels, classes, n_pool > 0 or made, fields))
 
     def _pool(self, X: ArrayLike, y: NDArray, X_unlabeled: ArrayLike | None) -> Any:
         """Rows without a label: those given, then those made."""

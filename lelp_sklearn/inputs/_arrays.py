@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from lelp_sklearn._torch import as_tensor
-from lelp_sklearn.inputs._base import Inputs
+from lelp_sklearn.inputs._base import Inputs, refuse_texts
 from lelp_sklearn.inputs._columns import is_frame, not_numbers
 
 
@@ -57,6 +57,7 @@ class ArrayInputs(Inputs):
             with np.errstate(over="ignore", invalid="ignore"):
                 return validate_data(student, X, dtype=np.float32, order="C", reset=reset)
         except (TypeError, ValueError) as error:
+            refuse_texts(X, error)
             if not (is_frame(X) and (others := not_numbers(X))):
                 raise
             raise TypeError(

@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import InputTags
 from torch import Tensor
 
+from lelp_sklearn._rows import are_texts
+
 
 class Rows(Protocol):
     """Rows on one device, of which batches are taken as of a tensor's first axis.
@@ -139,3 +141,13 @@ class Inputs(BaseEstimator, ABC):
     def input_tags(self) -> InputTags:
         """scikit-learn's tags of the rows that are read."""
         return InputTags()
+
+
+def refuse_texts(X: Any, error: Exception) -> None:
+    """Raise TypeError for texts that a body was to read as numbers, naming what reads texts."""
+    if are_texts(X):
+        raise TypeError(
+            "X holds texts, and the student's body reads numbers. Put a vectorizer before it, "
+            "make_pipeline(TfidfVectorizer(), StudentClassifier(BagOfNgrams)), or use a body that "
+            "reads texts, module=StaticText or TextCNN."
+        ) from error

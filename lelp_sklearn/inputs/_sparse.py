@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._bags import Bags
-from lelp_sklearn.inputs._base import Inputs
+from lelp_sklearn.inputs._base import Inputs, refuse_texts
 
 _FLOATS = (np.float32, np.float64)
 
@@ -47,7 +47,11 @@ class SparseInputs(Inputs):
             if known and X.shape[1] == student.n_features_in_:
                 return X
             return validate_data(student, X, skip_check_array=True, reset=reset)
-        X = validate_data(student, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
+        try:
+            X = validate_data(student, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
+        except (TypeError, ValueError) as error:
+            refuse_texts(X, error)
+            raise
         return X if sparse.issparse(X) else sparse.csr_array(X)
 
     def read(self, X: sparse.csr_array) -> Bags:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, zeros
 
 from lelp_sklearn._torch import as_tensor
-from lelp_sklearn.inputs._base import Inputs
+from lelp_sklearn.inputs._base import Inputs, refuse_texts
 from lelp_sklearn.inputs._columns import (
     as_categories,
     as_numbers,
@@ -113,9 +113,13 @@ class TableInputs(Inputs):
     def check(self, student: Any, X: Any, *, reset: bool) -> Any:
         """Rows as they are, once their columns fit; see :class:`Inputs`."""
         if not is_frame(X):
-            return validate_data(
-                student, X, dtype=None, ensure_all_finite="allow-nan", order="C", reset=reset
-            )
+            try:
+                return validate_data(
+                    student, X, dtype=None, ensure_all_finite="allow-nan", order="C", reset=reset
+                )
+            except (TypeError, ValueError) as error:
+                refuse_texts(X, error)
+                raise
         if 0 in X.shape:
             raise ValueError(
                 f"X has shape {tuple(X.shape)}: found a frame with 0 sample(s) or 0 feature(s), "

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d, indexable
 from sklearn.utils.validation import check_consistent_length
 
+from lelp_sklearn._checks import validate_deep
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.inspection._folds import CONTROLS, Fold, last_step
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
 from lelp_sklearn.students import LELPStudentClassifier
+from lelp_sklearn.students._checking import Ahead, check_student
 from lelp_sklearn.subclasses import OracleSplitter, SubclassSplitter
 
 
@@ -214,6 +217,11 @@ def compare_splitters(
     )
     outputs = TeacherOutputs(given.proba, given.embeddings, teacher_outputs.coef)
     _check(outputs, student, splitters, fine)
+    for splitter in splitters.values():
+        validate_deep(splitter)
+    for name in scoring:
+        get_scorer(name)
+    check_student(student, Ahead(indexable(X)[0], labels, classes, fields=outputs.given))
     rng = check_random_state(random_state)
     if isinstance(cv, Integral):
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=rng.randint(2**31 - 1))

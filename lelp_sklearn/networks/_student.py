@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from lelp_sklearn._checks import check_names
 from lelp_sklearn.inputs._base import Rows
 from lelp_sklearn.networks._bodies import Linear
 from lelp_sklearn.outputs import BodyOutputs, StudentOutputs
@@ -18,6 +18,8 @@ from lelp_sklearn.outputs import BodyOutputs, StudentOutputs
 if TYPE_CHECKING:
     from lelp_sklearn.objectives import Objective
 
+# What the inputs of this package fill in, for bodies that ask for it.
+_KNOWN = ("n_features", "n_tokens", "vectors", "n_numeric", "cardinalities", "quantiles")
 _REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError)  # of what a body is built with
 
 
@@ -127,7 +129,7 @@ def _embed(body: Any, X: Rows, sees: tuple[str, ...]) -> BodyOutputs:
 
 
 def check_body_params(
-    body: type[nn.Module] | nn.Module, params: Iterable[str], known: Iterable[str] = ()
+    body: type[nn.Module] | nn.Module, params: Iterable[str], known: Iterable[str] = _KNOWN
 ) -> None:
     """Refuse names of ``module__`` parameters that the body does not take.
 
@@ -156,25 +158,22 @@ def check_body_params(
             f"module is an instance, so module__ parameters {params} cannot reach it: "
             "pass the class instead."
         )
-    asked = inspect.signature(body).parameters
+    asked = _parameters(body)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in asked.values()):
         return
-    unknown = [name for name in params if name not in asked]
-    if not unknown:
-        return
     own = [name for name in asked if name not in known]
-    if not own:
+    if not own and not set(params) <= set(asked):
         linear = " (module=None)" if body is Linear else ""
         raise TypeError(
             f"got {given}, and the body {body.__name__}{linear} takes no parameters: name a body "
             "that does, such as module=MLP, or leave them out."
         )
-    near = [m for name in unknown for m in get_close_matches(name, own, n=1)]
-    raise TypeError(
-        f"the body {body.__name__} takes no {' or '.join(f'module__{n}' for n in unknown)}. It "
-        f"takes {', '.join(f'module__{name}' for name in own)}."
-        + (f" Was module__{near[0]} meant?" if near else "")
-    )
+    check_names(f"the body {body.__name__}", "module__", params, asked, own)
+
+
+def _parameters(body: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
+    # torch's own __init__ takes anything, and refuses it.
+    return {} if body.__init__ is nn.Module.__init__ else inspect.signature(body).parameters
 
 
 def build_body(
@@ -184,7 +183,7 @@ def build_body(
     check_body_params(body, params, known)
     if not isinstance(body, type):
         return copy.deepcopy(body)
-    asked = inspect.signature(body).parameters
+    asked = _parameters(body)
     filled = {name: value for name, value in known.items() if name in asked}
     try:
         return body(**filled | params)

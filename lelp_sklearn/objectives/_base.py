@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
+from lelp_sklearn.subclasses._base import subclass_counts
 
 if TYPE_CHECKING:
     from lelp_sklearn.objectives._sum import WeightedSum
@@ -109,9 +110,16 @@ class Objective(BaseEstimator):
         -------
         self
         """
-        self._validate_params()
+        self._check(classes)
         self.n_subclasses_ = (1,) * len(classes)
         return self
+
+    def _check(self, classes: NDArray) -> None:
+        """Check the parameters as far as that needs no teacher."""
+        self._validate_params()
+        counts = getattr(self, "n_subclasses", None)
+        if isinstance(counts, Mapping):
+            subclass_counts(counts, classes)
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """Row-aligned targets, float32."""

@@ -138,9 +138,12 @@ class DiSK(Objective):
     ) -> DiSK:
         """Learn the embeddings' means and scales; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
-        check_weight(self.budget, "budget")
         self.scaler_ = StandardScaler().fit(teacher.embeddings)
         return self
+
+    def _check(self, classes: NDArray) -> None:
+        super()._check(classes)
+        check_weight(self.budget, "budget")
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """Softened probabilities, and standardised embeddings for the guide."""

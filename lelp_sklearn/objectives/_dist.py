@@ -97,11 +97,6 @@ class DIST(Objective):
     ) -> DIST:
         """Check the parameters; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
-        if len(classes) == 2 and self.gamma == 0:
-            raise ValueError(
-                "DIST(gamma=0) with two classes has no gradient: two probabilities correlate by 1 "
-                "or -1. Set gamma=1.0, or use KD()."
-            )
         if len(classes) == 2 and self.beta > 0:
             warnings.warn(
                 f"DIST(beta={self.beta}) drops its term along rows, as there are two classes: two "
@@ -111,6 +106,14 @@ class DIST(Objective):
                 stacklevel=6,
             )
         return self
+
+    def _check(self, classes: NDArray) -> None:
+        super()._check(classes)
+        if len(classes) == 2 and self.gamma == 0:
+            raise ValueError(
+                "DIST(gamma=0) with two classes has no gradient: two probabilities correlate by 1 "
+                "or -1. Set gamma=1.0, or use KD()."
+            )
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """The teacher's softened probabilities."""

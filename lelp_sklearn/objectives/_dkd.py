@@ -95,11 +95,6 @@ class DKD(Objective):
     ) -> DKD:
         """Check the parameters; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
-        if len(classes) == 2 and self.alpha == 0:
-            raise ValueError(
-                "DKD(alpha=0) with two classes has no loss: there is one other class, which shares "
-                "with none. Set alpha=1.0, or use KD()."
-            )
         if len(classes) == 2 and self.beta > 0:
             warnings.warn(
                 f"DKD(beta={self.beta}) with two classes is {self.alpha} * KD(alpha=0, "
@@ -109,6 +104,14 @@ class DKD(Objective):
                 stacklevel=6,
             )
         return self
+
+    def _check(self, classes: NDArray) -> None:
+        super()._check(classes)
+        if len(classes) == 2 and self.alpha == 0:
+            raise ValueError(
+                "DKD(alpha=0) with two classes has no loss: there is one other class, which shares "
+                "with none. Set alpha=1.0, or use KD()."
+            )
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """The teacher's softened probabilities."""

@@ -26,6 +26,7 @@ from lelp_sklearn.objectives._base import (
 )
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
 from lelp_sklearn.subclasses import ClusterSplitter, SubclassSplitter
+from lelp_sklearn.subclasses._base import subclass_counts
 
 
 def default_projector() -> SubclassSplitter:
@@ -122,6 +123,13 @@ class LELP(DefaultObjects, Objective):
         self.alpha = alpha
         self.subclass_weight = subclass_weight
 
+    def _check(self, classes: NDArray) -> None:
+        super()._check(classes)
+        check_weight(self.subclass_weight, "subclass_weight")
+        counts = getattr(self.projector, "n_subclasses", None)
+        if isinstance(counts, Mapping):
+            subclass_counts(counts, classes)
+
     def _default_objects(self) -> dict[str, Callable[[], Any]]:
         return {"projector": default_projector}
 
@@ -140,7 +148,6 @@ class LELP(DefaultObjects, Objective):
     ) -> LELP:
         """Fit the projector; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
-        check_weight(self.subclass_weight, "subclass_weight")
         projector: Any = clone(self._or_default("projector"))
         params = projector.get_params()
         unseeded = [

@@ -60,7 +60,6 @@ class NamedObjectives(Objective, BaseComposition):
         """Fit each objective; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         named = self._named()
-        self._validate_names([name for name, _ in named])
         self.objectives_ = [
             (name, clone(part).fit(teacher, y, classes, random_state + i, student_inputs))
             for i, (name, part) in enumerate(named)
@@ -74,6 +73,13 @@ class NamedObjectives(Objective, BaseComposition):
             )
         self.n_subclasses_ = wide[0] if wide else (1,) * len(classes)
         return self
+
+    def _check(self, classes: NDArray) -> None:
+        super()._check(classes)
+        named = self._named()
+        self._validate_names([name for name, _ in named])
+        for _, part in named:
+            part._check(classes)
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """Each objective's targets under its name."""

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor, nn
 
@@ -116,18 +117,21 @@ class WeightedSum(NamedObjectives):
         self._set_params("objectives", **params)
         return self
 
-    def build(self, student: StudentOutputs) -> nn.Module | None:
-        """The objectives' parts, and the weights where they are learned."""
-        n = len(self.objectives_)
+    def _check(self, classes: NDArray) -> None:
+        super()._check(classes)
+        n = len(self.objectives)
         if not (self.weights is None or isinstance(self.weights, str) or len(self.weights) == n):
             raise ValueError(f"{len(self.weights)} weights for {n} objectives: expected one each.")
         if self.weights is not None and not isinstance(self.weights, str):
-            for (name, _), weight in zip(self.objectives_, self.weights, strict=True):
+            for (name, _), weight in zip(self.objectives, self.weights, strict=True):
                 check_weight(weight, f"the weight of {name}")
+
+    def build(self, student: StudentOutputs) -> nn.Module | None:
+        """The objectives' parts, and the weights where they are learned."""
         module = super().build(student)
         if isinstance(self.weights, str):
             assert module is not None
-            module.log_variances = nn.Parameter(torch.zeros(n))
+            module.log_variances = nn.Parameter(torch.zeros(len(self.objectives_)))
         return module
 
     def loss(self, outputs: StudentOutputs, targets: Mapping[str, Tensor], progress: float) -> Loss:

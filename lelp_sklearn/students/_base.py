@@ -10,6 +10,7 @@ from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
@@ -22,9 +23,10 @@ from lelp_sklearn.inputs import ArrayInputs, Inputs
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.students._all_or_nothing import trained_or_nothing
 from lelp_sklearn.students._building import make_net
-from lelp_sklearn.students._checkpoint import Checkpoint
+from lelp_sklearn.students._checking import Ahead, check_parameters, probe
+from lelp_sklearn.students._checkpoint import Checkpoint, check_place
 from lelp_sklearn.students._fit_facts import fit_facts
-from lelp_sklearn.students._inputs import TrainingRows, check_training_rows
+from lelp_sklearn.students._inputs import TrainingRows, check_training_rows, class_codes
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
 from lelp_sklearn.students._training import fitted_objective, train
@@ -239,11 +241,9 @@ class BaseStudentClassifier(
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | timedelta = 1,
     ) -> Any:
-        if self.patience is not None and not self.validation_fraction:
-            raise ValueError(
-                f"patience={self.patience} needs held-out rows to watch: set validation_fraction, "
-                "such as 0.1."
-            )
+        check_parameters(self)
+        if checkpoint is not None:
+            check_place(checkpoint, checkpoint_every)
         skorch_params = self._skorch_params
         device = resolve_device(self.device)
         if not fresh:
@@ -283,6 +283,17 @@ class BaseStudentClassifier(
         elif saved is not None:
             saved.finish()
         return self
+
+    def _check_ahead(self, ahead: Ahead) -> None:
+        """Raise what fit would raise, as far as that is known; see ``check_student``."""
+        check_parameters(self, ahead)
+        if ahead.X is None:
+            return
+        if self.warm_start and hasattr(self, "net_"):
+            self.inputs_.check(self, ahead.X, reset=False)
+            class_codes(ahead.classes, self.classes_, np.ones(len(ahead.classes), bool))
+        else:
+            probe(self, ahead)
 
     def _default_objects(self) -> dict[str, Callable[[], Any]]:
         return {"inputs": lambda: getattr(self.module, "reads", ArrayInputs)()}

@@ -52,13 +52,7 @@ class Checkpoint(Callback):
         self.facts = facts
         self.seed = seed
         self.saved: dict[str, Any] | None = None
-        least: Any = timedelta(0) if isinstance(every, timedelta) else 1
-        if not isinstance(every, Integral | timedelta) or every < least:
-            raise ValueError(
-                f"checkpoint_every={every!r}: expected a number of epochs, from 1, or a timedelta."
-            )
-        if not self.path.parent.is_dir():
-            raise ValueError(f"checkpoint={str(path)!r}: there is no folder {self.path.parent}.")
+        check_place(path, every)
         if self.path.exists():
             self.saved = read_state(self.path)
             self._check(self.saved)
@@ -110,6 +104,23 @@ class Checkpoint(Callback):
                 f"{'; '.join(found)}. To start anew, delete the file or name another one; each fit "
                 "needs one of its own."
             )
+
+
+def check_place(path: str | os.PathLike[str], every: int | timedelta) -> None:
+    """Raise ValueError if no checkpoint can be written there, or so often."""
+    least: Any = timedelta(0) if isinstance(every, timedelta) else 1
+    if not isinstance(every, Integral | timedelta) or every < least:
+        raise ValueError(
+            f"checkpoint_every={every!r}: expected a number of epochs, from 1, or a timedelta."
+        )
+    place = Path(path)
+    if not place.parent.is_dir():
+        raise ValueError(f"checkpoint={str(path)!r}: there is no folder {place.parent}.")
+    if place.is_dir():
+        raise ValueError(f"checkpoint={str(path)!r} is a folder: name a file in it.")
+    there = place if place.exists() else place.parent
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"checkpoint={str(path)!r}: {there} may not be written to.")
 
 
 def state_of(net: Any) -> dict[str, Any]:

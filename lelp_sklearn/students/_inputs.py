@@ -115,7 +115,7 @@ def check_training_rows(
     codes = np.zeros(n, dtype=np.int64)
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)
-    codes[known] = _encode(y_known, classes, weight[known] > 0)
+    codes[known] = class_codes(y_known, classes, weight[known] > 0)
     rows = TrainingRows(X, codes, known, weight, np.arange(n), teacher).take(weight > 0)
     if class_weight is not None:
         y_labeled = classes[rows.y[rows.labeled]]
@@ -125,7 +125,8 @@ def check_training_rows(
     return rows, classes
 
 
-def _encode(y: NDArray, classes: NDArray, matters: NDArray) -> NDArray:
+def class_codes(y: NDArray, classes: NDArray, matters: NDArray) -> NDArray:
+    """Class numbers of labels; those of rows that matter must be known."""
     try:
         codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     except TypeError as error:

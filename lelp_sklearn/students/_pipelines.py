@@ -22,11 +22,7 @@ def fit_student(student: Any, X: ArrayLike, y: NDArray, arrays: dict[str, Any]) 
             prefix, last = f"{prefix}{last.steps[-1][0]}__", last.steps[-1][1]
         else:
             searched, last = True, last.estimator
-    if not has_fit_parameter(last, "teacher_proba"):
-        raise TypeError(
-            f"{type(last).__name__} does not learn from a teacher: its fit takes no teacher_proba. "
-            "Use LELPStudentClassifier or StudentClassifier as student, or as its last step."
-        )
+    check_kind(last)
     if searched and "labeled" in arrays:
         raise ValueError(
             "a search as student would score unlabelled rows against labels that are not there: "
@@ -35,3 +31,26 @@ def fit_student(student: Any, X: ArrayLike, y: NDArray, arrays: dict[str, Any]) 
     if get_config()["enable_metadata_routing"]:
         prefix = ""
     return student.fit(X, y, **{f"{prefix}{name}": value for name, value in arrays.items()})
+
+
+def check_kind(student: Any) -> None:
+    """Raise TypeError for an estimator that does not learn from a teacher."""
+    if not has_fit_parameter(student, "teacher_proba"):
+        raise TypeError(
+            f"{type(student).__name__} does not learn from a teacher: its fit takes no "
+            "teacher_proba. Use LELPStudentClassifier or StudentClassifier as student, or as its "
+            "last step."
+        )
+
+
+def last_student(estimator: Any) -> Any:
+    """The fitted student in what holds one: a DistilledClassifier, a Pipeline, a search."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "student_"):
+            estimator = estimator.student_
+        else:
+            return estimator

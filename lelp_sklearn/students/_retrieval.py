@@ -18,6 +18,7 @@ from lelp_sklearn.networks import MLP
 from lelp_sklearn.students._aligning import aligned_student, choose_weight, plain_student
 from lelp_sklearn.students._all_or_nothing import all_or_nothing
 from lelp_sklearn.students._base import BaseStudentClassifier
+from lelp_sklearn.students._checking import Ahead, check_parameters, probe
 from lelp_sklearn.students._classifier import StudentClassifier
 from lelp_sklearn.students._inputs import check_training_rows
 from lelp_sklearn.students._knowledge_base import KnowledgeBase, hnsw_library
@@ -220,8 +221,6 @@ class RetrievalAugmentedClassifier(
         self
             After an error it is what it was before the call.
         """
-        if self.index == "hnsw":
-            hnsw_library(required=True)
         given: dict[str, Any] = {
             "labeled": labeled,
             "teacher_proba": teacher_proba,
@@ -230,6 +229,7 @@ class RetrievalAugmentedClassifier(
             "teacher_hidden": teacher_hidden,
             "teacher_attention": teacher_attention,
         }
+        self._check_models()
         with all_or_nothing(self):
             return self._fit(X, y, sample_weight, given)
 
@@ -265,6 +265,22 @@ class RetrievalAugmentedClassifier(
         numbers = np.flatnonzero(np.broadcast_to(weight > 0, n_rows(X)))
         self._remember(X, rows, numbers, seed)
         return self
+
+    def _check_models(self, ahead: Ahead | None = None) -> None:
+        """Check the parameters, and those of the students that will be trained, before any is."""
+        if self.index == "hnsw":
+            hnsw_library(required=True)
+        check_parameters(plain_student(self, 0), ahead)
+        if self.retrieval_weight != 0:
+            check_parameters(aligned_student(self, 0), ahead)
+
+    def _check_ahead(self, ahead: Ahead) -> None:
+        """Raise what fit would raise, as far as that is known; see ``check_student``."""
+        self._validate_params()
+        self._check_models(ahead)
+        if ahead.X is not None:
+            plain = self.retrieval_weight == 0
+            probe(plain_student(self, 0) if plain else aligned_student(self, 0), ahead)
 
     def _default_objects(self) -> dict[str, Callable[[], Any]]:
         return {"student": lambda: StudentClassifier(MLP)}

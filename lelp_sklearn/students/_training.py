@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
-from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.students._batches import TensorRows
 from lelp_sklearn.students._building import make_callbacks
 from lelp_sklearn.students._checkpoint import Checkpoint
@@ -43,7 +42,7 @@ def fitted_objective(
             UserWarning,
             stacklevel=5,
         )
-    _check_needs(objective, rows.teacher)
+    check_needs(objective, rows.teacher.given)
     objective = student._tuned(objective, rows, classes, seed, partial)
     matrix = student.inputs_.matrix(rows.X) if objective.reads_inputs else None
     return objective.fit(rows.teacher, rows.y, classes, seed, matrix)
@@ -62,7 +61,7 @@ def train(
     net.max_grad_norm, net.on_oom, net.bf16 = student.max_grad_norm, student.on_oom, student.bf16
     if not objective.needs:
         rows = rows.take(rows.labeled)
-    _check_needs(objective, rows.teacher)
+    check_needs(objective, rows.teacher.given)
     batches = _tensors(student, rows, device)
 
     def callbacks(epochs: int) -> list[Any]:
@@ -92,10 +91,11 @@ def _tensors(student: Any, rows: TrainingRows, device: torch.device) -> TensorRo
     return TensorRows(student.inputs_.read(rows.X), rows.y, objective.prepare(targets), device)
 
 
-def _check_needs(objective: Objective, teacher: TeacherOutputs) -> None:
-    missing = [f"teacher_{field}" for field in objective.needs if field not in teacher.given]
+def check_needs(objective: Objective, fields: list[str]) -> None:
+    """Raise ValueError for an objective that needs what is not among a teacher's fields."""
+    missing = [f"teacher_{field}" for field in objective.needs if field not in fields]
     if missing:
-        given = [f"teacher_{field}" for field in teacher.given]
+        given = [f"teacher_{field}" for field in fields]
         sources = [source for name, source in _SOURCES.items() if name in missing]
         raise ValueError(
             f"the objective {type(objective).__name__} needs {' and '.join(missing)}; got "

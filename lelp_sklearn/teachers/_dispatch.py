@@ -161,6 +161,22 @@ def fitted_teacher(teacher: Any, X: Any) -> Any:
     return teacher if speaks else as_teacher(teacher, X)
 
 
+def possible_fields(teacher: Any) -> list[str] | None:
+    """What a teacher may give at most, before it is asked; None where only asking tells.
+
+    Parameters
+    ----------
+    teacher : estimator
+        From :func:`as_teacher`, fitted or not.
+    """
+    if not hasattr(teacher, "outputs"):
+        return ["proba", "embeddings"] if hasattr(teacher, "transform") else ["proba"]
+    if not type(teacher).__module__.startswith("lelp_sklearn."):
+        return None
+    more = {"hidden": "hidden_states", "attention": "attention"}
+    return ["proba", "embeddings", *(f for f, name in more.items() if getattr(teacher, name, None))]
+
+
 def _module_teacher(module: nn.Module) -> TorchTeacher:
     name = type(module).__name__
     if hasattr(module, "encode"):

@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from lelp_sklearn._checks import check_magnitude, unchanged_on_error
+from lelp_sklearn._checks import check_magnitude, unchanged_on_error, validate_deep
 from lelp_sklearn._compat import (
     Interval,
     StrOptions,
@@ -190,6 +190,8 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
                 classes = np.unique(np.asarray(self.teachers_[0].classes_))
             else:
                 fresh = [clone(as_teacher(teacher)) for _, teacher in self.teachers]
+                for teacher in fresh:  # before the first of them is fitted
+                    validate_deep(teacher)
                 self.teachers_ = [
                     teacher.fit(X, labels, **given(sample_weight=_taken(teacher, weight)))
                     for teacher in fresh
