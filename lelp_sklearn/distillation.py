@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from numbers import Real
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,7 +24,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
-from lelp_sklearn._checks import check_magnitude
+from lelp_sklearn._checks import check_class_labels, check_magnitude
 from lelp_sklearn._compat import (
     HasMethods,
     Interval,
@@ -39,7 +41,8 @@ from lelp_sklearn.students import LELPStudentClassifier
 from lelp_sklearn.students._all_or_nothing import all_or_nothing
 from lelp_sklearn.students._checking import Ahead, check_student
 from lelp_sklearn.students._checkpoint import check_place
-from lelp_sklearn.students._pipelines import fit_student
+from lelp_sklearn.students._inputs import class_codes
+from lelp_sklearn.students._pipelines import fit_student, last_step, last_student
 from lelp_sklearn.teachers import TeacherCache, align_proba, as_teacher, fitted_teacher
 from lelp_sklearn.teachers._cache import asker
 from lelp_sklearn.teachers._dispatch import possible_fields
@@ -50,10 +53,32 @@ from lelp_sklearn.teachers._sklearn import takes_weight
 
 def _student_has(name: str) -> Callable[[Any], bool]:
     def check(distilled: DistilledClassifier) -> bool:
-        student = getattr(distilled, "student_", distilled.student)
-        return student is None or hasattr(student, name)
+        return hasattr(distilled._student(), name)
 
     return check
+
+
+def _last_step_has(name: str) -> Callable[[Any], bool]:
+    def check(distilled: DistilledClassifier) -> bool:
+        return hasattr(last_step(distilled._student()), name)
+
+    return check
+
+
+def _learns_in_parts(distilled: DistilledClassifier) -> bool:
+    student = distilled._student()
+    if not hasattr(student, "partial_fit"):
+        raise AttributeError(
+            f"{type(student).__name__} has no partial_fit, so that this {type(distilled).__name__} "
+            "has none: use a StudentClassifier or LELPStudentClassifier itself as student, with "
+            "what stands before it in a Pipeline done to X beforehand."
+        )
+    if not (isinstance(distilled.cv, str) or distilled.refit_teacher):
+        raise AttributeError(
+            "refit_teacher=False leaves no teacher that could be asked about further rows: "
+            "partial_fit needs refit_teacher=True, or cv='prefit'."
+        )
+    return True
 
 
 class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -97,8 +122,12 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         The fitted teacher. Predicting does not need it.
     student_ : estimator
         The fitted student.
+    history_ : list of dict
+        The student's record of each epoch.
     n_features_in_ : int
         Columns of X, where the student counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had such.
 
     See Also
     --------
@@ -134,6 +163,7 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         "augment": [HasMethods(["fit", "sample"]), None],
         "augment_factor": [Interval(Real, 0, None, closed="left")],
     }
+    __metadata_request__partial_fit = {"X_unlabeled": True}  # noqa: RUF012
     __metadata_request__fit = {  # noqa: RUF012
         "X_unlabeled": True,
         "checkpoint": True,
@@ -210,7 +240,7 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
                 "teacher is None, as it is in what load gives: set_params(teacher=...) to a "
                 "classifier, fitted if cv='prefit'."
             )
-        student = clone(self._or_default("student"))
+        student = self._to_be_trained()
         saving: dict[str, Any] = {}
         if checkpoint is not None:
             _check_one_fit(student)
@@ -226,7 +256,11 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         sample_weight: Any,
         X_unlabeled: Any,
         saving: dict[str, Any],
+        taught: Any = None,
+        partial: bool = False,
+        all_classes: Any = None,
     ) -> DistilledClassifier:
+        """Ask the teacher, or one that is taught by now; train the student, by an epoch or all."""
         check_consistent_length(X, y)
         X, X_unlabeled = indexable(X)[0], indexable(X_unlabeled)[0]
         if X_unlabeled is not None and n_rows(X_unlabeled) == 0:
@@ -235,14 +269,22 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         classes = np.unique(labels)
+        if partial:
+            classes = self._classes_of_parts(classes, all_classes, taught)
         weight = None
         if sample_weight is not None:
             weight = check_sample_weight(
                 sample_weight, np.empty((len(labels), 1)), ensure_non_negative=True
             )
-        self._check_ahead(student, X, labels, classes, weight, X_unlabeled, saving)
+        self._check_ahead(student, X, labels, classes, weight, X_unlabeled, saving, partial)
         pool = self._pool(X, labels, X_unlabeled)
-        outputs = self._ask(X, labels, classes, weight, X_unlabeled, pool)
+        if taught is None:
+            outputs = self._ask(X, labels, classes, weight, X_unlabeled, pool)
+        else:
+            ask, self.teacher_ = asker(self.cache), taught
+            outputs = ask(taught, X, classes, labels)
+            if pool is not None:
+                outputs = outputs.then(ask(taught, pool, classes, None))
         arrays = {f"teacher_{name}": getattr(outputs, name) for name in outputs.given}
         if outputs.embeddings is not None:
             arrays |= given(teacher_coef=getattr(self.teacher_, "teacher_coef_", None))
@@ -255,11 +297,104 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
             if weight is not None:
                 arrays["sample_weight"] = np.concatenate([weight, np.ones(n_pool)])
             X = stack_rows(X, pool)
-        self.student_ = fit_student(student, X, labels, arrays | saving)
+        if partial:
+            self.student_ = student.partial_fit(X, labels, classes, **arrays)
+        else:
+            self.student_ = fit_student(student, X, labels, arrays | saving)
         self.classes_ = self.student_.classes_
-        if hasattr(self.student_, "n_features_in_"):
-            self.n_features_in_ = self.student_.n_features_in_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.student_, name):
+                setattr(self, name, getattr(self.student_, name))
         return self
+
+    @available_if(_learns_in_parts)
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_unlabeled: ArrayLike | None = None,
+    ) -> DistilledClassifier:
+        """Ask the teacher about further rows, and train the student on them for one epoch.
+
+        The teacher stays what it is: a prefit one, or the one that an earlier fit or the first
+        call fitted. Further rows must be new to it, or its answers are too sure of themselves. A
+        first call with ``cv`` fits the teacher on its rows, which is asked out of fold about them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows, as teacher and student take them.
+        y : array-like of shape (n_rows,)
+            Labels.
+        classes : array-like of shape (n_classes,), optional
+            All labels to come; read in the first call. None: those that a prefit teacher knows,
+            or else those of y. A teacher that is fitted here needs rows of each in the first call.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights, as in :meth:`fit`.
+        X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
+            Further rows, for which the student learns from the teacher alone.
+
+        Returns
+        -------
+        self
+            After an error it is what it was before the call.
+        """
+        again = hasattr(self, "student_")
+        if y is None or (self.teacher is None and not again):
+            return self.fit(X, y)  # which says why it cannot
+        if again and not hasattr(self, "teacher_"):
+            raise ValueError(
+                "there is no teacher_ to ask about further rows, as neither refit_teacher=False "
+                "nor a file of save leaves one: set teacher_ to a fitted teacher."
+            )
+        student = self.student_ if again else clone(self._or_default("student"))
+        taught = self.teacher_ if again else None
+        with all_or_nothing(self, forget=not again):
+            return self._fit(student, X, y, sample_weight, X_unlabeled, {}, taught, True, classes)
+
+    def _classes_of_parts(self, present: NDArray, given: Any, taught: Any) -> NDArray:
+        """All classes of a training in parts, of which some are present, and maybe all given."""
+        if taught is not None:
+            class_codes(present, self.classes_, np.ones(len(present), dtype=bool))
+            return self.classes_
+        if isinstance(self.cv, str):
+            if given is None:
+                given = getattr(as_teacher(self.teacher), "classes_", present)
+        elif given is not None and set(np.asarray(given).tolist()) != set(present.tolist()):
+            raise ValueError(
+                f"classes are {np.asarray(given).tolist()} and the first rows hold "
+                f"{present.tolist()}: the teacher is fitted on the first rows, and knows no other "
+                "classes. Give rows of each class in the first call, or a fitted teacher and "
+                "cv='prefit'."
+            )
+        else:
+            return present
+        classes = np.unique(check_class_labels(given, "classes"))
+        class_codes(present, classes, np.ones(len(present), dtype=bool))
+        return classes
+
+    def _student(self) -> Any:
+        """The student, fitted where it is."""
+        return self.student_ if hasattr(self, "student_") else self._or_default("student")
+
+    def _to_be_trained(self) -> Any:
+        """The student that fit trains: a clone, or where it has ``warm_start`` its last self."""
+        student = clone(self._or_default("student"))
+        new, old = student, getattr(self, "student_", None)
+        holder: list[Any] = []
+        while isinstance(new, Pipeline) and isinstance(old, Pipeline):
+            holder, new, old = new.steps, new.steps[-1][1], old.steps[-1][1]
+        if type(new) is not type(old) or not getattr(new, "warm_start", False):
+            return student
+        warm = deepcopy(old).set_params(**new.get_params(deep=False))
+        if not holder:
+            return warm
+        holder[-1] = (holder[-1][0], warm)
+        return student
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Most probable class of each row, by the student alone.
@@ -307,6 +442,107 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         check_is_fitted(self, "student_")
         return self.student_.decision_function(X)
 
+    @available_if(_student_has("predict_log_proba"))
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Log-probability of each class, by the student alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_rows, n_classes)
+        """
+        check_is_fitted(self, "student_")
+        return self.student_.predict_log_proba(X)
+
+    @available_if(_last_step_has("predict_subclass_proba"))
+    def predict_subclass_proba(self, X: ArrayLike) -> NDArray:
+        """Probability of each subclass of each class, by the student alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_rows, sum of the classes' subclasses)
+            See :meth:`StudentClassifier.predict_subclass_proba`.
+        """
+        check_is_fitted(self, "student_")
+        student = getattr(self.student_, "best_estimator_", self.student_)
+        while isinstance(student, Pipeline):
+            X = student[:-1].transform(X) if len(student) > 1 else X
+            student = student.steps[-1][1]
+        return student.predict_subclass_proba(X)
+
+    @available_if(_student_has("transform"))
+    def transform(self, X: ArrayLike) -> NDArray:
+        """The student's embeddings, with which it can teach the next one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_rows, width of the student's body)
+        """
+        check_is_fitted(self, "student_")
+        return self.student_.transform(X)
+
+    @available_if(_last_step_has("get_feature_names_out"))
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
+        """Names of the columns of transform.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Only checked against the names seen in fit.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self, "student_")
+        student = getattr(self.student_, "best_estimator_", self.student_)
+        return student.get_feature_names_out(input_features)
+
+    @available_if(_last_step_has("set_output"))
+    def set_output(self, *, transform: str | None = None) -> DistilledClassifier:
+        """Say in which container transform gives the embeddings.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            As in scikit-learn; None leaves it as it is.
+
+        Returns
+        -------
+        self
+        """
+        self.student = self._or_default("student")
+        # Steps before the student go on in the container that they were fitted in.
+        for student in (self.student, self._student()):
+            last_step(student).set_output(transform=transform)
+        return self
+
+    @property
+    def history_(self) -> list[dict[str, Any]]:
+        """The student's record of each epoch."""
+        check_is_fitted(self, "student_")
+        return last_student(self.student_).history_
+
+    @property
+    def teacher_coef_(self) -> NDArray:
+        """Weights of the student's head on its embeddings, for a student that teaches."""
+        check_is_fitted(self, "student_")
+        return last_student(self.student_).teacher_coef_
+
     def report(self, X: ArrayLike, y: ArrayLike) -> DistillationReport:
         """Measure teacher and student side by side, on rows that neither was trained on.
 
@@ -340,6 +576,7 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         weight: NDArray | None,
         X_unlabeled: Any,
         saving: dict[str, Any],
+        partial: bool,
     ) -> None:
         """Raise what can be known to be wrong before the teacher is asked or fitted."""
         if saving:
@@ -348,21 +585,21 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         if weight is not None:
             check_magnitude(weight.astype(np.float32), "sample_weight")
             heavy = np.unique(y[weight > 0])
-        if len(heavy) < 2:
+        if len(heavy) < (1 if partial else 2):
             raise ValueError(
                 f"{type(self).__name__} needs rows of at least two classes; the labelled rows of "
                 f"positive weight hold only one class, {heavy.tolist()}."
                 if len(heavy)
                 else f"sample_weight is zero in all {len(y)} rows: give some row a positive weight."
             )
-        if len(heavy) < len(classes):
+        if len(heavy) < len(classes) and not partial:
             raise ValueError(
                 f"all rows of the classes {np.setdiff1d(classes, heavy).tolist()} have "
                 "sample_weight 0, so that the student would not know them and the teacher would: "
                 "leave their rows out, or give some a positive weight."
             )
         prefit = isinstance(self.cv, str)
-        teacher = self.teacher
+        teacher = self.teacher_ if partial and hasattr(self, "teacher_") else self.teacher
         if not (prefit and hasattr(teacher, "predict_proba") and not hasattr(teacher, "fit")):
             teacher = as_teacher(teacher)
         if prefit and is_fitted(self.teacher) and hasattr(teacher, "classes_"):
@@ -375,7 +612,9 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         n_pool = n_rows(everything) - len(y)
         labels = np.concatenate([y, np.repeat(classes[:1], n_pool)])
         made = self.augment is not None and round(self.augment_factor * len(y)) > 0
-        check_student(student, Ahead(everything, labels, classes, n_pool > 0 or made, fields))
+        check_student(
+            student, Ahead(everything, labels, classes, n_pool > 0 or made, fields, partial)
+        )
 
     def _pool(self, X: ArrayLike, y: NDArray, X_unlabeled: ArrayLike | None) -> Any:
         """Rows without a label: those given, then those made."""

@@ -166,7 +166,7 @@ def _measure(models: dict[str, Any], X: Any, y: Any) -> dict[tuple[str, str], _M
     answers = {}  # probabilities and embeddings of each model
     measures: dict[tuple[str, str], _Measure] = {}
     for name, model in models.items():
-        given = teacher_outputs(_embedding_part(model), X, classes)
+        given = teacher_outputs(model, X, classes)
         assert given.proba is not None
         codes, proba = check_labels(y, given.proba, classes)
         answers[name] = proba, given.embeddings
@@ -185,11 +185,6 @@ def _measure(models: dict[str, Any], X: Any, y: Any) -> dict[tuple[str, str], _M
             difference = of_pairs[0][metric].rows - found[metric].rows
             measures[f"own less {control}", metric] = _Measure(difference)
     return measures
-
-
-def _embedding_part(model: Any) -> Any:
-    """The student of a DistilledClassifier, whose embeddings it is that are compared."""
-    return getattr(model, "student_", model)
 
 
 def _of_model(codes: NDArray, proba: NDArray) -> dict[str, _Measure]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lelp_sklearn.metrics import ConfidenceBins, agreement_by_confidence, reliability_bins
+from lelp_sklearn.students._pipelines import last_step
 from lelp_sklearn.teachers import align_proba
 
 
@@ -73,6 +74,8 @@ class FidelityDisplay:
         ----------
         teacher, student : estimator
             Fitted, with ``predict_proba`` and ``classes_``, whose columns are matched by label.
+            Where the student is a DistilledClassifier, the teacher may be None, for its
+            ``teacher_``.
         X : array-like of shape (n_rows, n_features)
             Rows that neither was trained on.
         y : array-like of shape (n_rows,)
@@ -88,6 +91,13 @@ class FidelityDisplay:
         -------
         FidelityDisplay
         """
+        if teacher is None:
+            teacher = getattr(last_step(student), "teacher_", None)
+            if teacher is None:
+                raise ValueError(
+                    f"teacher is None, and {type(student).__name__} holds no teacher_: pass the "
+                    "fitted teacher."
+                )
         classes = np.asarray(student.classes_)
         proba = align_proba(np.asarray(teacher.predict_proba(X)), teacher.classes_, classes)
         return cls.from_predictions(

@@ -6,6 +6,8 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from lelp_sklearn.students._pipelines import last_student
+
 
 class HistoryDisplay:
     """Losses and held-out accuracy of a student over its epochs.
@@ -49,7 +51,8 @@ class HistoryDisplay:
         Parameters
         ----------
         student : estimator
-            Fitted, with ``history_``.
+            Fitted, with ``history_``; or what ends in one, such as a DistilledClassifier, a
+            Pipeline or a search.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
 
@@ -58,7 +61,13 @@ class HistoryDisplay:
         HistoryDisplay
         """
         check_is_fitted(student)
-        return cls(history=student.history_).plot(ax=ax)
+        trained = last_student(student)
+        if not hasattr(trained, "history_"):
+            raise TypeError(
+                f"{type(trained).__name__} has no history_: expected a student, or a "
+                "DistilledClassifier, Pipeline or search that ends in one."
+            )
+        return cls(history=trained.history_).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> HistoryDisplay:
         """Draw.

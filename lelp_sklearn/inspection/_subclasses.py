@@ -7,16 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
 
 from lelp_sklearn._checks import check_magnitude, check_one_type
-from lelp_sklearn.subclasses import SubclassSplitter
+from lelp_sklearn.students._pipelines import last_step, last_student
+from lelp_sklearn.teachers import teacher_outputs
 
 
 class SubclassDisplay:
     """Each class's rows on their two principal axes, coloured by their likeliest subclass.
 
-    Make it with :meth:`from_projector`.
+    Make it with :meth:`from_projector`, or with :meth:`from_estimator` for a student's own.
 
     Parameters
     ----------
@@ -68,14 +75,14 @@ class SubclassDisplay:
 
     @classmethod
     def from_projector(
-        cls, projector: SubclassSplitter, H: ArrayLike, y: ArrayLike, *, axes: Any = None
+        cls, projector: Any, H: ArrayLike, y: ArrayLike, *, axes: Any = None
     ) -> SubclassDisplay:
         """Draw the subclasses that a fitted projector gives to rows.
 
         Parameters
         ----------
         projector : SubclassSplitter
-            Fitted.
+            Fitted; or a student that has one, a DistilledClassifier, a Pipeline or a search.
         H : array-like of shape (n_rows, D)
             Teacher embeddings.
         y : array-like of shape (n_rows,)
@@ -87,6 +94,7 @@ class SubclassDisplay:
         -------
         SubclassDisplay
         """
+        projector = _projector_of(projector)
         rows, labels = check_array(H, dtype="numeric"), column_or_1d(y)
         check_one_type(labels, "y")
         check_magnitude(rows, "H")
@@ -109,6 +117,52 @@ class SubclassDisplay:
             points=points, subclasses=subclasses, shares=shares, classes=projector.classes_
         )
         return display.plot(axes=axes)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        teacher_embeddings: ArrayLike | None = None,
+        axes: Any = None,
+    ) -> SubclassDisplay:
+        """Draw the subclasses that a fitted student was trained on.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A DistilledClassifier, whose teacher is asked; or a student, a Pipeline or a search,
+            with ``teacher_embeddings``.
+        X : array-like of shape (n_rows, n_features)
+            Rows; only looked at where the teacher is asked.
+        y : array-like of shape (n_rows,)
+            Labels.
+        teacher_embeddings : array-like of shape (n_rows, D), default=None
+            The teacher's embeddings of the rows. None asks the ``teacher_``.
+        axes : sequence of matplotlib Axes, default=None
+            One a class. None makes a figure.
+
+        Returns
+        -------
+        SubclassDisplay
+        """
+        check_is_fitted(estimator)
+        projector = _projector_of(estimator)
+        if teacher_embeddings is None:
+            while isinstance(estimator, Pipeline):
+                X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+                estimator = estimator.steps[-1][1]
+            teacher = getattr(last_step(estimator), "teacher_", None)
+            if teacher is None:
+                raise ValueError(
+                    f"{type(estimator).__name__} holds no teacher_ to ask: pass "
+                    "teacher_embeddings, those of the rows of X."
+                )
+            teacher_embeddings = teacher_outputs(teacher, X).embeddings
+            assert teacher_embeddings is not None  # the projector was fitted on such
+        return cls.from_projector(projector, teacher_embeddings, y, axes=axes)
 
     def plot(self, *, axes: Any = None) -> SubclassDisplay:
         """Draw.
@@ -136,3 +190,20 @@ class SubclassDisplay:
             ax.set(title=f"class {self.classes[c]}", xlabel="first axis", ylabel="second axis")
             ax.legend(title="subclass: share", fontsize="small", markerscale=2)
         return self
+
+
+def _projector_of(estimator: Any) -> Any:
+    """The splitter itself, or the one in a fitted student's objective."""
+    if hasattr(estimator, "n_subclasses_"):
+        return estimator
+    objective = getattr(last_student(estimator), "objective_", None)
+    parts = [objective]
+    while parts:
+        part = parts.pop()
+        if hasattr(part, "projector_"):
+            return part.projector_
+        parts += [inner for _, inner in getattr(part, "objectives_", ())]
+    raise TypeError(
+        f"{type(estimator).__name__} has no fitted projector: expected a splitter, or a student "
+        "that was trained with the objective LELP on a teacher's embeddings."
+    )

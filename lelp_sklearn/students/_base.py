@@ -289,7 +289,7 @@ class BaseStudentClassifier(
         check_parameters(self, ahead)
         if ahead.X is None:
             return
-        if self.warm_start and hasattr(self, "net_"):
+        if hasattr(self, "net_"):  # it goes on from what it is
             self.inputs_.check(self, ahead.X, reset=False)
             class_codes(ahead.classes, self.classes_, np.ones(len(ahead.classes), bool))
         else:

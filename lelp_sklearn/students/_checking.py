@@ -65,6 +65,8 @@ class Ahead:
         Whether some rows have no label.
     fields : list of str or None
         What the teacher may give at most; None where only asking tells.
+    partial : bool
+        Whether it is a partial_fit.
     sampled : bool
         Whether X is a sample, so that a failure on it is no failure of the fit yet.
     """
@@ -74,6 +76,7 @@ class Ahead:
     classes: NDArray
     unlabeled: bool = False
     fields: list[str] | None = None
+    partial: bool = False
     sampled: bool = False
 
     def sample(self) -> Ahead:
@@ -329,11 +332,11 @@ def _build_on_paper(shell: Any, known: dict[str, Any]) -> None:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Leave random states alone, and say nothing that the fit will say."""
-    state, numpy_state = random.getstate(), np.random.get_state()
+    state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         random.setstate(state)
-        np.random.set_state(numpy_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

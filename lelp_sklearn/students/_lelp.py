@@ -16,6 +16,7 @@ from lelp_sklearn.objectives import LELP, Objective
 from lelp_sklearn.objectives._base import Weight
 from lelp_sklearn.objectives._lelp import default_projector
 from lelp_sklearn.students._base import BaseStudentClassifier
+from lelp_sklearn.students._checking import Ahead
 from lelp_sklearn.students._inputs import TrainingRows
 from lelp_sklearn.students._tuning import subclass_weight_scores
 from lelp_sklearn.subclasses import SubclassSplitter
@@ -246,6 +247,18 @@ class LELPStudentClassifier(BaseStudentClassifier):
             subclass_weight=self.subclass_weight,  # type: ignore[arg-type]  # "auto" is resolved
         )
 
+    def _check_ahead(self, ahead: Ahead) -> None:
+        super()._check_ahead(ahead)
+        fresh = not hasattr(self, "net_")
+        if ahead.partial and fresh and isinstance(self.subclass_weight, str):
+            self._refuse_auto()
+
+    def _refuse_auto(self) -> None:
+        raise ValueError(
+            "subclass_weight='auto' cannot be chosen by partial_fit, which sees only a part of "
+            "the rows: give a number, such as 0.1, or call fit first."
+        )
+
     def _tuned(
         self,
         objective: Objective,
@@ -257,10 +270,7 @@ class LELPStudentClassifier(BaseStudentClassifier):
         if not isinstance(objective, LELP) or objective.subclass_weight != "auto":
             return objective
         if partial:
-            raise ValueError(
-                "subclass_weight='auto' cannot be chosen by partial_fit, which sees only a part of "
-                "the rows: give a number, such as 0.1, or call fit first."
-            )
+            self._refuse_auto()
         scores = subclass_weight_scores(self, rows, classes, seed)
         self.subclass_weight_scores_ = scores
         return objective.set_params(subclass_weight=min(scores, key=scores.__getitem__))

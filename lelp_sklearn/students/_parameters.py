@@ -52,7 +52,8 @@ class SkorchParameters(DefaultObjects):
         Parameters
         ----------
         **params : dict
-            Own parameters, nested ones, which reach default objects too, or skorch's such as ``module__hidden``.
+            Own parameters, nested ones, which reach default objects too, or skorch's such as
+            ``module__hidden``.
 
         Returns
         -------

@@ -43,14 +43,19 @@ def check_kind(student: Any) -> None:
         )
 
 
-def last_student(estimator: Any) -> Any:
-    """The fitted student in what holds one: a DistilledClassifier, a Pipeline, a search."""
-    while True:
+def last_step(estimator: Any) -> Any:
+    """What stands at the end of a Pipeline, or of a search's best one; or the estimator itself."""
+    while isinstance(estimator, Pipeline | BaseSearchCV):
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "student_"):
-            estimator = estimator.student_
         else:
-            return estimator
+            estimator = getattr(estimator, "best_estimator_", estimator.estimator)
+    return estimator
+
+
+def last_student(estimator: Any) -> Any:
+    """The fitted student in what holds one: a DistilledClassifier, a Pipeline, a search."""
+    student = last_step(estimator)
+    while hasattr(student, "student_"):
+        student = last_step(student.student_)
+    return student
