@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    clone,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.metaestimators import available_if
@@ -81,7 +87,14 @@ def _learns_in_parts(distilled: DistilledClassifier) -> bool:
     return True
 
 
-class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class DistilledClassifier(
+    DefaultObjects,
+    MetaEstimatorMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,  # the student's transform knows its container
+):
     """Ask a teacher about the training rows, train a student on the answers, predict with it.
 
     Parameters
@@ -495,6 +508,25 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
         check_is_fitted(self, "student_")
         return self.student_.transform(X)
 
+    @available_if(_student_has("transform"))
+    def fit_transform(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> NDArray:
+        """Fit, and give the student's embeddings of the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows, as teacher and student take them.
+        y : array-like of shape (n_rows,)
+            Labels.
+        **fit_params : dict
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_rows, width of the student's body)
+        """
+        return self.fit(X, y, **fit_params).transform(X)
+
     @available_if(_last_step_has("get_feature_names_out"))
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray:
         """Names of the columns of transform.
@@ -660,6 +692,14 @@ class DistilledClassifier(DefaultObjects, MetaEstimatorMixin, ClassifierMixin, B
 
     def _default_objects(self) -> dict[str, Callable[[], Any]]:
         return {"student": LELPStudentClassifier}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if not hasattr(self, "transform"):
+            tags.transformer_tags = None
+        elif tags.transformer_tags is not None:
+            tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def __sklearn_clone__(self) -> DistilledClassifier:
         # A clone of a fitted teacher would be an unfitted one.
