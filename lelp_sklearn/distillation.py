@@ -46,7 +46,7 @@ from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
 from lelp_sklearn.students._all_or_nothing import all_or_nothing
 from lelp_sklearn.students._checking import Ahead, check_student
-from lelp_sklearn.students._checkpoint import check_place
+from lelp_sklearn.students._checkpoint import check_checkpoint
 from lelp_sklearn.students._inputs import class_codes
 from lelp_sklearn.students._pipelines import fit_student, last_step, last_student
 from lelp_sklearn.teachers import TeacherCache, align_proba, as_teacher, fitted_teacher
@@ -612,7 +612,7 @@ class DistilledClassifier(
     ) -> None:
         """Raise what can be known to be wrong before the teacher is asked or fitted."""
         if saving:
-            check_place(*saving.values())
+            check_checkpoint(saving["checkpoint"], saving["checkpoint_every"], student)
         heavy = classes
         if weight is not None:
             check_magnitude(weight.astype(np.float32), "sample_weight")

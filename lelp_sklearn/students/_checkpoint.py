@@ -15,7 +15,7 @@ import torch
 from skorch.callbacks import Callback
 from skorch.history import History
 
-from lelp_sklearn.students._fit_facts import Facts, differences
+from lelp_sklearn.students._fit_facts import Facts, differences, parameter_facts
 from lelp_sklearn.students._state_file import NotANumberError, pack, read_state, write_state
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Checkpoint(Callback):
         check_place(path, every)
         if self.path.exists():
             self.saved = read_state(self.path)
-            self._check(self.saved)
+            _check_same(path, self.saved, facts)
             self.seed = self.saved["seed"]
             logger.info(
                 "goes on from %s, after %d epochs", self.path, len(self.saved["net"]["history"])
@@ -90,20 +90,28 @@ class Checkpoint(Callback):
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 
-    def _check(self, saved: Any) -> None:
-        if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
-            raise ValueError(
-                f"checkpoint={str(self.path)!r} is not a checkpoint that this version reads."
-            )
-        found = differences(
-            {name: tuple(fact) for name, fact in saved["facts"].items()}, self.facts
+
+def check_checkpoint(path: str | os.PathLike[str], every: int | timedelta, student: Any) -> None:
+    """Check what is known of a checkpoint before there are rows: its place and parameters."""
+    check_place(path, every)
+    if Path(path).exists():
+        saved = read_state(Path(path))
+        _check_same(path, saved, parameter_facts(student), all_facts=False)
+
+
+def _check_same(
+    path: str | os.PathLike[str], saved: Any, facts: Facts, *, all_facts: bool = True
+) -> None:
+    """Raise ValueError for a file of another fit, by all facts or by those that are given."""
+    name = os.fspath(path)
+    if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
+        raise ValueError(f"checkpoint={name!r} is not a checkpoint that this version reads.")
+    there = {key: tuple(fact) for key, fact in saved["facts"].items() if all_facts or key in facts}
+    if found := differences(there, facts):
+        raise ValueError(
+            f"checkpoint={name!r} is of another fit, which differs in {'; '.join(found)}. To start "
+            "anew, delete the file or name another one; each fit needs one of its own."
         )
-        if found:
-            raise ValueError(
-                f"checkpoint={str(self.path)!r} is of another fit, which differs in "
-                f"{'; '.join(found)}. To start anew, delete the file or name another one; each fit "
-                "needs one of its own."
-            )
 
 
 def check_place(path: str | os.PathLike[str], every: int | timedelta) -> None:

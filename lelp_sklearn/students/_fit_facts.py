@@ -33,10 +33,7 @@ def fit_facts(student: Any, rows: TrainingRows, classes: NDArray, start: Any = N
     start : nn.Module, optional
         The network that training goes on from.
     """
-    facts = {"the estimator": _fact(type(student))}
-    for name, value in student.get_params(deep=True).items():
-        if name not in _IGNORED:
-            facts[name] = _parameter(value)
+    facts = parameter_facts(student)
     facts["X"] = f"{type(rows.X).__name__} {_shape(rows.X)}", _digest_of_rows(rows.X)
     arrays = {
         "y": rows.y,
@@ -51,6 +48,15 @@ def fit_facts(student: Any, rows: TrainingRows, classes: NDArray, start: Any = N
         facts[name] = f"array {_shape(values)}", fingerprint(values)
     if start is not None:
         facts["the weights that warm_start goes on from"] = "weights", fingerprint(start)
+    return facts
+
+
+def parameter_facts(student: Any) -> Facts:
+    """Those that are known without any rows."""
+    facts = {"the estimator": _fact(type(student))}
+    for name, value in student.get_params(deep=True).items():
+        if name not in _IGNORED:
+            facts[name] = _parameter(value)
     return facts
 
 
