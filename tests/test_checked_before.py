@@ -121,7 +121,6 @@ WRONG_STUDENTS = {
         kd(MLP, objective=KD() + HiddenLayers()),
         "needs teacher_hidden; got teacher_proba and teacher_embeddings",
     ),
-    "what the body lacks": (kd(objective=KD() + HiddenLayers()), "teacher_hidden"),
     "retrieval": (
         RetrievalAugmentedClassifier(kd(objective=Stages([("a", Stage(KD()))]))),
         "the student's objective is Stages",
@@ -198,6 +197,18 @@ def test_wrong_rows_are_named(case):
 def test_texts_for_a_student_of_numbers(student, message):
     with pytest.raises((TypeError, ValueError), match=message):
         DistilledClassifier(Teacher(), student, cv=3).fit(TEXTS, ROWS.y)
+
+
+def test_what_the_body_lacks():
+    class Speaks(Teacher):
+        def outputs(self, X):  # which may give anything
+            raise Asked
+
+    student = kd(objective=KD() + HiddenLayers())
+    with pytest.raises(TypeError, match="looks at the student's hidden, which the body Linear"):
+        DistilledClassifier(Speaks(), student, cv=3).fit(ROWS.X, ROWS.y)
+    with pytest.raises(Asked):
+        DistilledClassifier(Speaks(), student.set_params(module=MLP), cv=3).fit(ROWS.X, ROWS.y)
 
 
 def test_what_a_teacher_that_is_not_refitted_lacks():

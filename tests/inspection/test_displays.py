@@ -4,9 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lelp_sklearn import (
     KD,
+    LELP,
+    DistilledClassifier,
     FidelityDisplay,
     HistoryDisplay,
     LELPProjector,
@@ -76,3 +81,45 @@ def test_fidelity_draws_filled_bins_of_either_model():
     np.testing.assert_array_equal(line.get_ydata(), display.agreement.share[filled])
     equal = FidelityDisplay.from_predictions(P, Q, rows.y, n_bins=8, strategy="quantile")
     assert equal.teacher.weight.tolist() == [25] * 8
+
+
+def test_displays_find_the_student_in_whatever_ends_in_one():
+    rows = digits(100)
+    teacher = LogisticRegression(max_iter=500).fit(rows.X, rows.y)
+    objective = LELP(projector=LELPProjector(n_subclasses=2)) + KD()
+    student = StudentClassifier(objective=objective, max_epochs=2, device="cpu", random_state=0)
+    scaled = make_pipeline(StandardScaler(with_mean=False), student)
+    models = [
+        DistilledClassifier(teacher, student),
+        DistilledClassifier(teacher, scaled),
+        DistilledClassifier(teacher, GridSearchCV(student, {"lr": [0.1]}, cv=2)),
+        GridSearchCV(DistilledClassifier(teacher, student), {"student__lr": [0.1]}, cv=2),
+    ]
+    for model in models:
+        model.fit(rows.X, rows.y)
+        assert [row["epoch"] for row in HistoryDisplay.from_estimator(model).history] == [1, 2]
+        asked = SubclassDisplay.from_estimator(model, rows.X, rows.y)
+        given = SubclassDisplay.from_projector(model, rows.X, rows.y)
+        np.testing.assert_array_equal(asked.subclasses[0], given.subclasses[0])
+        drawn = FidelityDisplay.from_estimators(None, model, rows.X, rows.y)
+        other = FidelityDisplay.from_estimators(teacher, model, rows.X, rows.y)
+        np.testing.assert_array_equal(drawn.teacher.share, other.teacher.share)
+        plt.close("all")
+    names = ("teacher_proba", "teacher_embeddings")
+    arrays = dict(zip(names, (rows.proba, rows.embeddings), strict=True))
+    scaled.fit(rows.X, rows.y, **{f"studentclassifier__{n}": v for n, v in arrays.items()})
+    assert len(HistoryDisplay.from_estimator(scaled).history) == 2
+    with pytest.raises(ValueError, match="holds no teacher_ to ask: pass teacher_embeddings"):
+        SubclassDisplay.from_estimator(scaled, rows.X, rows.y)
+    SubclassDisplay.from_estimator(scaled, rows.X, rows.y, teacher_embeddings=rows.embeddings)
+    with pytest.raises(ValueError, match="teacher is None, and Pipeline holds no teacher_"):
+        FidelityDisplay.from_estimators(None, scaled, rows.X, rows.y)
+
+
+def test_what_cannot_be_drawn_is_named():
+    rows = digits(100)
+    model = LogisticRegression(max_iter=500).fit(rows.X, rows.y)
+    with pytest.raises(TypeError, match="LogisticRegression has no history_"):
+        HistoryDisplay.from_estimator(model)
+    with pytest.raises(TypeError, match="LogisticRegression has no fitted projector"):
+        SubclassDisplay.from_projector(model, rows.X, rows.y)
