@@ -93,7 +93,7 @@ class DistilledClassifier(
     ClassifierMixin,
     TransformerMixin,
     BaseEstimator,
-    auto_wrap_output_keys=None,  # the student's transform knows its container
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]  # the student's transform sees to it
 ):
     """Ask a teacher about the training rows, train a student on the answers, predict with it.
 
@@ -397,7 +397,8 @@ class DistilledClassifier(
     def _to_be_trained(self) -> Any:
         """The student that fit trains: a clone, or where it has ``warm_start`` its last self."""
         student = clone(self._or_default("student"))
-        new, old = student, getattr(self, "student_", None)
+        new: Any = student
+        old: Any = getattr(self, "student_", None)
         holder: list[Any] = []
         while isinstance(new, Pipeline) and isinstance(old, Pipeline):
             holder, new, old = new.steps, new.steps[-1][1], old.steps[-1][1]

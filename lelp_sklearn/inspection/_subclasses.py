@@ -196,8 +196,7 @@ def _projector_of(estimator: Any) -> Any:
     """The splitter itself, or the one in a fitted student's objective."""
     if hasattr(estimator, "n_subclasses_"):
         return estimator
-    objective = getattr(last_student(estimator), "objective_", None)
-    parts = [objective]
+    parts: list[Any] = [getattr(last_student(estimator), "objective_", None)]
     while parts:
         part = parts.pop()
         if hasattr(part, "projector_"):

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from lelp_sklearn.networks import MLP
 from lelp_sklearn.objectives import RelationalAlignment, Stages
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._classifier import StudentClassifier
