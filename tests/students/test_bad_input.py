@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lelp_sklearn import LELPStudentClassifier
+from lelp_sklearn import MLP, LELPStudentClassifier
 from tests.data import digits
 
 ROWS = digits()
@@ -47,6 +47,10 @@ def test_bad_arrays_are_named_before_anything_is_trained(arrays, message):
         ({"patience": 3}, ValueError, "patience=3 needs held-out rows"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),
         ({"modul__hidden": 3}, TypeError, r"unexpected parameters \['modul__hidden'\]"),
+        ({"module__hidden": 3}, TypeError, r"\(module=None\) takes no parameters"),
+        ({"module": MLP, "module__hiden": 3}, TypeError, "Was module__hidden meant"),
+        ({"optimizer__momentun": 3}, TypeError, "AdamW takes no optimizer__momentun"),
+        ({"callbacks": [3]}, TypeError, "callbacks holds 3"),
         ({"lr": 0}, ValueError, "'lr' parameter"),
         ({"temperature": -1.0}, ValueError, "'temperature' parameter"),
         ({"alpha": 1.5}, ValueError, "'alpha' parameter"),
