@@ -45,6 +45,7 @@ _CALLBACKS = (
 _SAMPLE = 32  # rows, beside two of each class
 _CLASSES = 20  # at most, of which the sample has two rows each
 _ALL = 20_000  # rows at most that a Pipeline's steps see where the sample was not enough for them
+_NO_NUMBERS = ("could not convert string to float", "Expected 2D array")  # of scikit-learn's steps
 _CANDIDATES = 32  # of a search
 _WIDE = 100_000  # columns from which the weights of a body are not worth making
 
@@ -264,15 +265,12 @@ def _check_pipeline(pipeline: Pipeline, ahead: Ahead) -> None:
     few = ahead if ahead.sampled else ahead.sample()
     try:
         _check_behind(steps, last, few)
-    except Exception:
-        if ahead.sampled:  # whoever took the sample takes all rows
+    except Exception as error:
+        # Whoever took the sample goes on to all rows; and words are no numbers in any of them.
+        if ahead.sampled or not few.sampled or any(words in str(error) for words in _NO_NUMBERS):
             raise
-        if few.sampled:
-            if len(ahead.y) > _ALL:
-                return
+        if len(ahead.y) <= _ALL:
             _check_behind(steps, last, ahead)
-        else:
-            raise
 
 
 def _check_behind(steps: list[tuple[str, Any]], last: Any, ahead: Ahead) -> None:
