@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 
@@ -46,6 +46,22 @@ def check_one_type(labels: NDArray, name: str) -> None:
             f"{name} holds values of the types {types}, which have no order: expected labels "
             "of one type, none of them missing."
         ) from error
+
+
+def check_groups(groups: ArrayLike | None, X: Any) -> NDArray | None:
+    """Numbers of the groups that rows belong to, one a row.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each row.
+    """
+    if groups is None:
+        return None
+    names = column_or_1d(groups, warn=True)
+    check_consistent_length(X, names)
+    check_one_type(names, "groups")
+    return np.unique(names, return_inverse=True)[1].reshape(-1)
 
 
 def check_magnitude(array: NDArray, name: str, dtype: Any = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -20,7 +21,7 @@ from sklearn.base import (
     clone,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.utils import assert_all_finite, indexable
+from sklearn.utils import assert_all_finite, check_random_state, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -30,7 +31,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
-from lelp_sklearn._checks import check_class_labels, check_magnitude
+from lelp_sklearn._checks import check_class_labels, check_groups, check_magnitude
 from lelp_sklearn._compat import (
     HasMethods,
     Interval,
@@ -41,6 +42,7 @@ from lelp_sklearn._compat import (
 )
 from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn._rows import n_rows, stack_rows
+from lelp_sklearn._seeds import seed_unseeded
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
@@ -53,8 +55,17 @@ from lelp_sklearn.teachers import TeacherCache, align_proba, as_teacher, fitted_
 from lelp_sklearn.teachers._cache import asker
 from lelp_sklearn.teachers._dispatch import possible_fields
 from lelp_sklearn.teachers._fitting import is_fitted
-from lelp_sklearn.teachers._out_of_fold import given, mean_proba, out_of_fold_proba
+from lelp_sklearn.teachers._out_of_fold import (
+    fit_params,
+    given,
+    mean_proba,
+    out_of_fold_proba,
+)
 from lelp_sklearn.teachers._sklearn import takes_weight
+
+# A fitted teacher that is wrong about so few of so many rows has most likely seen them.
+_ENOUGH_TO_TELL = 50
+_WRONG_IF_UNKNOWN = 0.005
 
 
 def _student_has(name: str) -> Callable[[Any], bool]:
@@ -110,8 +121,12 @@ class DistilledClassifier(
         ``LELPStudentClassifier()``, whose parameters are set as ``student__lr``.
     cv : "prefit", int or splitter, default="prefit"
         "prefit": the teacher is fitted, is not fitted again, and clones of this estimator share
-        it. Otherwise it is cloned and fitted here, and each row's probabilities come from a
-        teacher that did not see the row: those of a teacher that did are near one-hot.
+        it; it has to have been fitted on other rows. Otherwise it is cloned and fitted here, and
+        each row's probabilities come from a teacher that did not see the row: those of a teacher
+        that did are near one-hot. A number makes as many shuffled folds, stratified by class, that
+        keep ``groups`` whole; a splitter is used as it is. Rows that no teacher can be asked about
+        are learned from their labels alone, with a warning: those in no test fold (as with
+        ``TimeSeriesSplit``), and those of a class that the other folds lack.
     cache : TeacherCache, path or None, default=None
         Where the teacher's answers are kept, by content of teacher and row, so that a search asks
         about each row once. A path is a folder. Clones share a cache.
@@ -126,6 +141,10 @@ class DistilledClassifier(
         ``sample(n_samples)`` will do; it is cloned.
     augment_factor : float, default=1.0
         New rows for each row of X; with 0, none are made.
+    random_state : int, RandomState or None, default=None
+        Seeds the shuffle of the folds, and all that is random in the teacher fitted here, the
+        student and the augmenter and has no seed of its own. None leaves them as they are, and
+        shuffles the folds by a fixed seed: parts that are seeded give equal models in each fit.
 
     Attributes
     ----------
@@ -175,10 +194,12 @@ class DistilledClassifier(
         "refit_teacher": ["boolean"],
         "augment": [HasMethods(["fit", "sample"]), None],
         "augment_factor": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
     }
-    __metadata_request__partial_fit = {"X_unlabeled": True}  # noqa: RUF012
+    __metadata_request__partial_fit = {"X_unlabeled": True, "groups": True}  # noqa: RUF012
     __metadata_request__fit = {  # noqa: RUF012
         "X_unlabeled": True,
+        "groups": True,
         "checkpoint": True,
         "checkpoint_every": True,
     }
@@ -193,6 +214,7 @@ class DistilledClassifier(
         refit_teacher: bool = True,
         augment: Any = None,
         augment_factor: float = 1.0,
+        random_state: int | np.random.RandomState | None = None,
     ):
         self.teacher = teacher
         self.student = student
@@ -201,6 +223,7 @@ class DistilledClassifier(
         self.refit_teacher = refit_teacher
         self.augment = augment
         self.augment_factor = augment_factor
+        self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -209,6 +232,7 @@ class DistilledClassifier(
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_unlabeled: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | timedelta = 1,
@@ -223,6 +247,10 @@ class DistilledClassifier(
             Labels.
         sample_weight : array-like of shape (n_rows,), optional
             Weights for the student, and for a teacher that is fitted here and takes them.
+        groups : array-like of shape (n_rows,), optional
+            Groups of rows that belong together, such as those of one patient. The folds of ``cv``
+            keep them whole, or are made of them by a splitter such as ``GroupKFold``, and so does
+            what a student holds out, or a teacher whose fit takes ``groups``.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
             Further rows, for which the student learns from the teacher alone.
         checkpoint : str or PathLike, optional
@@ -243,6 +271,12 @@ class DistilledClassifier(
             If an array is not what is expected, the checkpoint is of another fit, or the student
             takes none: a search trains many, and a Pipeline has other steps. Any error leaves this
             estimator as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If rows are left without an answer of the teacher; or if a prefit teacher is right
+            about all but every row, as one is that was trained on them.
         """
         if y is None:
             raise ValueError(
@@ -259,7 +293,7 @@ class DistilledClassifier(
             _check_one_fit(student)
             saving = {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
         with all_or_nothing(self):
-            return self._fit(student, X, y, sample_weight, X_unlabeled, saving)
+            return self._fit(student, X, y, sample_weight, groups, X_unlabeled, saving)
 
     def _fit(
         self,
@@ -267,6 +301,7 @@ class DistilledClassifier(
         X: Any,
         y: Any,
         sample_weight: Any,
+        groups: Any,
         X_unlabeled: Any,
         saving: dict[str, Any],
         taught: Any = None,
@@ -289,10 +324,16 @@ class DistilledClassifier(
             weight = check_sample_weight(
                 sample_weight, np.empty((len(labels), 1)), ensure_non_negative=True
             )
+        group_numbers = check_groups(groups, X)
         self._check_ahead(student, X, labels, classes, weight, X_unlabeled, saving, partial)
-        pool = self._pool(X, labels, X_unlabeled)
+        seed = None
+        if self.random_state is not None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
+            if taught is None:
+                seed_unseeded(student, seed)
+        pool = self._pool(X, labels, X_unlabeled, seed)
         if taught is None:
-            outputs = self._ask(X, labels, classes, weight, X_unlabeled, pool)
+            outputs = self._ask(X, labels, classes, weight, group_numbers, X_unlabeled, pool, seed)
         else:
             ask, self.teacher_ = asker(self.cache), taught
             outputs = ask(taught, X, classes, labels)
@@ -303,12 +344,17 @@ class DistilledClassifier(
             arrays |= given(teacher_coef=getattr(self.teacher_, "teacher_coef_", None))
         if weight is not None:
             arrays["sample_weight"] = weight
+        if group_numbers is not None:
+            arrays["groups"] = group_numbers
         if pool is not None:
             n_pool = n_rows(pool)
             arrays["labeled"] = np.repeat([True, False], [len(labels), n_pool])
             labels = np.concatenate([labels, np.repeat(classes[:1], n_pool)])  # never read
             if weight is not None:
                 arrays["sample_weight"] = np.concatenate([weight, np.ones(n_pool)])
+            if group_numbers is not None:  # each a group of its own
+                alone = group_numbers.max() + 1 + np.arange(n_pool)
+                arrays["groups"] = np.concatenate([group_numbers, alone])
             X = stack_rows(X, pool)
         if partial:
             self.student_ = student.partial_fit(X, labels, classes, **arrays)
@@ -329,6 +375,7 @@ class DistilledClassifier(
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_unlabeled: ArrayLike | None = None,
     ) -> DistilledClassifier:
         """Ask the teacher about further rows, and train the student on them for one epoch.
@@ -346,8 +393,8 @@ class DistilledClassifier(
         classes : array-like of shape (n_classes,), optional
             All labels to come; read in the first call. None: those that a prefit teacher knows,
             or else those of y. A teacher that is fitted here needs rows of each in the first call.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights, as in :meth:`fit`.
+        sample_weight, groups : array-like of shape (n_rows,), optional
+            Weights and groups, as in :meth:`fit`.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
             Further rows, for which the student learns from the teacher alone.
 
@@ -367,7 +414,9 @@ class DistilledClassifier(
         student = self.student_ if again else clone(self._or_default("student"))
         taught = self.teacher_ if again else None
         with all_or_nothing(self, forget=not again):
-            return self._fit(student, X, y, sample_weight, X_unlabeled, {}, taught, True, classes)
+            return self._fit(
+                student, X, y, sample_weight, groups, X_unlabeled, {}, taught, True, classes
+            )
 
     def _classes_of_parts(self, present: NDArray, given: Any, taught: Any) -> NDArray:
         """All classes of a training in parts, of which some are present, and maybe all given."""
@@ -649,12 +698,17 @@ class DistilledClassifier(
             student, Ahead(everything, labels, classes, n_pool > 0 or made, fields, partial)
         )
 
-    def _pool(self, X: ArrayLike, y: NDArray, X_unlabeled: ArrayLike | None) -> Any:
+    def _pool(
+        self, X: ArrayLike, y: NDArray, X_unlabeled: ArrayLike | None, seed: int | None
+    ) -> Any:
         """Rows without a label: those given, then those made."""
         n_new = round(self.augment_factor * len(y))
         if self.augment is None or n_new == 0:
             return X_unlabeled
-        new = clone(self.augment).fit(X, y).sample(n_new)
+        augment = clone(self.augment)
+        if seed is not None:
+            seed_unseeded(augment, seed)
+        new = augment.fit(X, y).sample(n_new)
         return new if X_unlabeled is None else stack_rows(X_unlabeled, new)
 
     def _ask(
@@ -663,8 +717,10 @@ class DistilledClassifier(
         y: NDArray,
         classes: NDArray,
         weight: NDArray | None,
+        groups: NDArray | None,
         X_unlabeled: ArrayLike | None,
         pool: ArrayLike | None,
+        seed: int | None,
     ) -> TeacherOutputs:
         """Teacher outputs of the labelled rows, then of the pool; sets ``teacher_``."""
         ask = asker(self.cache)
@@ -674,10 +730,15 @@ class DistilledClassifier(
             everything = X if X_unlabeled is None else stack_rows(X, X_unlabeled)
             self.teacher_ = fitted_teacher(self.teacher, everything)
             outputs = ask(self.teacher_, X, classes, y)
+            _warn_if_known(self.teacher_, outputs.proba, np.searchsorted(classes, y))
         else:
             teacher = clone(as_teacher(self.teacher))
+            if seed is not None:
+                seed_unseeded(teacher, seed)
             weight = weight if takes_weight(teacher) else None
-            proba, folds = out_of_fold_proba(teacher, X, y, classes, self.cv, weight, ask)
+            proba, folds = out_of_fold_proba(
+                teacher, X, y, classes, self.cv, weight, ask, groups=groups, seed=seed or 0
+            )
             if not self.refit_teacher:
                 outputs = TeacherOutputs(proba)
                 return (
@@ -685,7 +746,7 @@ class DistilledClassifier(
                     if pool is None
                     else outputs.then(TeacherOutputs(mean_proba(folds, pool, classes, ask)))
                 )
-            self.teacher_ = teacher.fit(X, y, **given(sample_weight=weight))
+            self.teacher_ = teacher.fit(X, y, **fit_params(teacher, weight, groups))
             outputs = replace(ask(self.teacher_, X, classes, y), proba=proba)
         if pool is None:
             return outputs
@@ -708,6 +769,24 @@ class DistilledClassifier(
         if isinstance(self.cv, str):
             copy.teacher = self.teacher
         return copy
+
+
+def _warn_if_known(teacher: Any, proba: NDArray | None, y: NDArray) -> None:
+    """Warn of a fitted teacher that seems to have been trained on the rows it is asked about."""
+    if proba is None or len(y) < _ENOUGH_TO_TELL:
+        return
+    name = type(getattr(teacher, "estimator", teacher)).__name__
+    n_wrong = int((proba.argmax(axis=1) != y).sum())
+    if n_wrong <= _WRONG_IF_UNKNOWN * len(y):
+        warnings.warn(
+            f"the fitted teacher {name} is wrong about {n_wrong} of the "
+            f"{len(y)} labelled rows. If it was trained on them, its probabilities are too sure "
+            "of themselves, and teach the student that: use cv=5, which asks about each row a "
+            "teacher that did not see it, or a teacher fitted on other rows. If it was not, "
+            "ignore this by warnings.filterwarnings('ignore', 'the fitted teacher').",
+            UserWarning,
+            stacklevel=7,
+        )
 
 
 def _check_one_fit(student: Any) -> None:

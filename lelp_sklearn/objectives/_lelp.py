@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lelp_sklearn._compat import HasMethods, Interval
 from lelp_sklearn._defaults import DefaultObjects
+from lelp_sklearn._seeds import seed_unseeded
 from lelp_sklearn.losses._subclasses import subclass_log_likelihood
 from lelp_sklearn.objectives._base import (
     Objective,
@@ -149,17 +150,7 @@ class LELP(DefaultObjects, Objective):
         """Fit the projector; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         projector: Any = clone(self._or_default("projector"))
-        params = projector.get_params()
-        unseeded = [
-            name
-            for name, value in params.items()
-            if name.split("__")[-1] == "random_state"
-            and value is None
-            # What a default object is seeded with is the projector's to say.
-            and params.get(name.rpartition("__")[0], projector) is not None
-        ]
-        # Seeds of their own, as an ensemble of the same splitter would otherwise be one.
-        projector.set_params(**{name: random_state + i for i, name in enumerate(unseeded)})
+        seed_unseeded(projector, random_state)
         said = {
             "teacher_proba": teacher.proba,
             "teacher_coef": teacher.coef,

@@ -57,7 +57,7 @@ def choose_weight(
     retrieval: Any, rows: TrainingRows, classes: NDArray, seed: int
 ) -> tuple[float, dict[float, float]]:
     """The weight, and the held-out log-loss of each."""
-    parts = held_out_parts(rows.y, rows.labeled, seed)
+    parts = held_out_parts(rows.y, rows.labeled, seed, rows.groups)
     losses = np.hstack([_losses_on(part, retrieval, rows, classes, seed) for part in parts])
     by_weight = dict(zip(RETRIEVAL_WEIGHTS, losses, strict=True))
     row_weight = np.concatenate([rows.weight[part] for part in parts])
@@ -65,11 +65,21 @@ def choose_weight(
     return smallest_as_good(by_weight, row_weight), scores
 
 
-def held_out_parts(y: NDArray, labeled: NDArray, seed: int) -> list[NDArray]:
-    """Masks of a fifth of each class's labelled rows and, where few, of the next fifths too."""
+def held_out_parts(
+    y: NDArray, labeled: NDArray, seed: int, groups: NDArray | None = None
+) -> list[NDArray]:
+    """Masks of a fifth of each class's labelled rows and, where few, of the next fifths too.
+
+    Of rows in groups, masks of a fifth of the groups.
+    """
     rng = np.random.default_rng(seed)
     fifth = np.full(len(y), -1)
-    for c in np.unique(y[labeled]):
+    if groups is not None:
+        own = rng.permutation(np.unique(groups[labeled]))
+        if len(own) > 1:
+            place = dict(zip(own.tolist(), (np.arange(len(own)) % 5).tolist(), strict=True))
+            fifth[labeled] = [place[group] for group in groups[labeled].tolist()]
+    for c in np.unique(y[labeled]) if groups is None else ():
         own = rng.permutation(np.flatnonzero(labeled & (y == c)))
         if len(own) > 1:  # some have to stay
             fifth[own] = np.arange(len(own)) % 5
@@ -77,7 +87,8 @@ def held_out_parts(y: NDArray, labeled: NDArray, seed: int) -> list[NDArray]:
     if not parts:
         raise ValueError(
             "retrieval_weight='auto' holds out labelled rows to choose by, and each class has a "
-            f"single one ({labeled.sum()} in all): give a number, such as 0.3."
+            f"single one ({labeled.sum()} in all), or all are of one group: give a number, such as "
+            "0.3."
         )
     before = np.cumsum([0, *(part.sum() for part in parts)])
     return [part for part, n in zip(parts, before, strict=False) if n < ENOUGH_HELD_OUT]
@@ -92,12 +103,7 @@ def _losses_on(
     looks the rows up, for all others.
     """
     train, test = rows.take(~held), rows.take(held)
-    given: dict[str, Any] = {
-        "sample_weight": train.weight,
-        "labeled": train.labeled,
-        "teacher_coef": train.teacher.coef,
-        **{f"teacher_{name}": getattr(train.teacher, name) for name in train.teacher.given},
-    }
+    given = train.fit_params()
     # Weights of the classes are in those of the rows by now.
     student = plain_student(retrieval, seed).set_params(class_weight=None)
     model = clone(retrieval).set_params(student=student, retrieval_weight=1.0, random_state=seed)

@@ -71,6 +71,7 @@ class BaseStudentClassifier(
     # Row-aligned arrays reach a student through searches and pipelines without a set_fit_request.
     __metadata_request__fit = {  # noqa: RUF012
         "labeled": True,
+        "groups": True,
         "teacher_proba": True,
         "teacher_embeddings": True,
         "teacher_coef": True,
@@ -96,6 +97,7 @@ class BaseStudentClassifier(
         sample_weight: ArrayLike | None = None,
         *,
         labeled: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
         teacher_coef: ArrayLike | None = None,
@@ -117,9 +119,13 @@ class BaseStudentClassifier(
             projector counts all other rows alike.
         labeled : array-like of bool of shape (n_rows,), optional
             Whether y is known. Unlabelled rows feed the teacher's terms only. None: all are known.
+        groups : array-like of shape (n_rows,), optional
+            Groups of rows that belong together, such as those of one patient: what
+            ``validation_fraction`` or an "auto" parameter holds out are whole groups.
         teacher_proba : array-like of shape (n_rows, n_classes), optional
             The teacher's probabilities, columns in the order of the sorted labels. Those of rows
-            that the teacher was trained on are over-confident.
+            that the teacher was trained on are over-confident. A row of NaN says that no teacher
+            answered: it is learned from its label alone.
         teacher_embeddings : array-like of shape (n_rows, D), optional
             The teacher's embeddings.
         teacher_coef : array-like of shape (n_classes, D) or (1, D), optional
@@ -166,6 +172,7 @@ class BaseStudentClassifier(
         arrays = {
             "sample_weight": sample_weight,
             "labeled": labeled,
+            "groups": groups,
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
             "teacher_coef": teacher_coef,
@@ -192,6 +199,7 @@ class BaseStudentClassifier(
         sample_weight: ArrayLike | None = None,
         *,
         labeled: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
         teacher_coef: ArrayLike | None = None,
@@ -204,7 +212,7 @@ class BaseStudentClassifier(
 
         Parameters
         ----------
-        X, y, sample_weight, labeled, teacher_proba, teacher_embeddings
+        X, y, sample_weight, labeled, groups, teacher_proba, teacher_embeddings
             As in :meth:`fit`.
         teacher_coef, teacher_hidden, teacher_attention
             As in :meth:`fit`.
@@ -218,6 +226,7 @@ class BaseStudentClassifier(
         arrays = {
             "sample_weight": sample_weight,
             "labeled": labeled,
+            "groups": groups,
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
             "teacher_coef": teacher_coef,

@@ -36,7 +36,10 @@ class Batch(tuple):
 
 
 class TensorRows(Dataset):
-    """Inputs, class numbers and targets of n rows, as tensors on one device."""
+    """Inputs, class numbers and targets of n rows, as tensors on one device.
+
+    ``groups`` are for whoever splits all of these rows in two.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,9 @@ class TensorRows(Dataset):
         y: NDArray | None = None,
         targets: Mapping[str, NDArray] | None = None,
         device: torch.device | str = "cpu",
+        groups: NDArray | None = None,
     ):
+        self.groups = groups
         self.X = X.to(device)
         y = np.zeros(len(X), dtype=np.int64) if y is None else y
         self.y = as_tensor(y).to(device)

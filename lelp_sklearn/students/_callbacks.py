@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from skorch.callbacks import Callback
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
@@ -144,7 +144,10 @@ class EpochProgress(Callback):
 
 
 class HeldOut:
-    """Hold a stratified fraction of the training rows out, for the losses early stopping reads."""
+    """Hold a fraction of the training rows out, for the losses early stopping reads.
+
+    It is stratified, or consists of whole groups where the rows belong to some.
+    """
 
     def __init__(self, fraction: float, random_state: int):
         self.fraction = fraction
@@ -152,9 +155,14 @@ class HeldOut:
 
     def __call__(self, dataset: TensorRows, y: Any = None) -> tuple[Subset, Subset]:
         """Split a dataset in two."""
-        splitter = StratifiedShuffleSplit(
-            1, test_size=self.fraction, random_state=self.random_state
-        )
         codes: NDArray = dataset.y.cpu().numpy()
-        train, held_out = next(splitter.split(np.zeros(len(codes)), codes))
+        groups = dataset.groups
+        kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
+        if groups is not None and len(np.unique(groups)) < 2:
+            raise ValueError(
+                f"validation_fraction={self.fraction} holds out whole groups, and all "
+                f"{len(codes)} rows are of one: give groups that differ, or validation_fraction=0."
+            )
+        splitter = kind(1, test_size=self.fraction, random_state=self.random_state)
+        train, held_out = next(splitter.split(np.zeros(len(codes)), codes, groups))
         return Subset(dataset, train), Subset(dataset, held_out)

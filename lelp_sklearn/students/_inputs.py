@@ -12,12 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 
-from lelp_sklearn._checks import check_class_labels, check_magnitude, check_one_type
+from lelp_sklearn._checks import (
+    check_class_labels,
+    check_groups,
+    check_magnitude,
+    check_one_type,
+)
 from lelp_sklearn._compat import check_sample_weight, safe_indexing
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_coef, check_teacher_outputs
 from lelp_sklearn.students._faults import NonFiniteError
+from lelp_sklearn.students._unanswered import with_stand_ins, without_answer
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,8 @@ class TrainingRows:
     """Row-aligned inputs of a fit.
 
     ``y`` holds class numbers: the label where it is known, the teacher's prediction elsewhere.
-    ``number`` is where a row stands in the user's X.
+    ``number`` is where a row stands in the user's X. Where ``answered`` is False there is no answer
+    of the teacher, in whose place ``teacher.proba`` holds the label. ``groups`` are numbers.
     """
 
     X: Any
@@ -34,6 +41,8 @@ class TrainingRows:
     weight: NDArray
     number: NDArray
     teacher: TeacherOutputs
+    answered: NDArray
+    groups: NDArray | None = None
 
     def take(self, rows: NDArray) -> TrainingRows:
         """The rows of a boolean mask; the same object where the mask keeps all."""
@@ -46,7 +55,23 @@ class TrainingRows:
             self.weight[rows],
             self.number[rows],
             self.teacher.take(rows),
+            self.answered[rows],
+            None if self.groups is None else self.groups[rows],
         )
+
+    def fit_params(self) -> dict[str, Any]:
+        """What fit gets beside X and y, to train on these rows."""
+        proba = self.teacher.proba
+        if proba is not None and not self.answered.all():
+            proba = np.where(self.answered[:, None], proba, np.nan)
+        return {
+            "sample_weight": self.weight,
+            "labeled": self.labeled,
+            "groups": self.groups,
+            "teacher_coef": self.teacher.coef,
+            **{f"teacher_{name}": getattr(self.teacher, name) for name in self.teacher.given},
+            **({} if proba is None else {"teacher_proba": proba}),
+        }
 
     @contextmanager
     def numbered_in_faults(self) -> Iterator[None]:
@@ -74,6 +99,7 @@ def check_training_rows(
     teacher_coef: ArrayLike | None = None,
     teacher_hidden: ArrayLike | None = None,
     teacher_attention: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     reset: bool = True,
 ) -> tuple[TrainingRows, NDArray]:
     """Check a fit's arguments against each other; return the rows of positive weight, and classes.
@@ -107,6 +133,12 @@ def check_training_rows(
             f"{type(student).__name__} needs rows of at least two classes; the labelled rows of "
             f"positive weight hold only one class, {classes.tolist()}."
         )
+    group_numbers = check_groups(groups, X)
+    unanswered = np.zeros(n, dtype=bool)
+    if teacher_proba is not None:
+        unanswered = without_answer(teacher_proba, n)
+        _check_unanswered(unanswered, known)
+        teacher_proba = with_stand_ins(teacher_proba, unanswered)
     teacher = check_teacher_outputs(
         teacher_proba, teacher_embeddings, n, classes, teacher_hidden, teacher_attention
     )
@@ -116,7 +148,13 @@ def check_training_rows(
     if teacher.proba is not None:
         codes = teacher.proba.argmax(axis=1)
     codes[known] = class_codes(y_known, classes, weight[known] > 0)
-    rows = TrainingRows(X, codes, known, weight, np.arange(n), teacher).take(weight > 0)
+    if teacher.proba is not None and unanswered.any():
+        proba = teacher.proba.copy()
+        proba[unanswered] = np.eye(len(classes), dtype=proba.dtype)[codes[unanswered]]
+        teacher = replace(teacher, proba=proba)
+    rows = TrainingRows(
+        X, codes, known, weight, np.arange(n), teacher, ~unanswered, group_numbers
+    ).take(weight > 0)
     if class_weight is not None:
         y_labeled = classes[rows.y[rows.labeled]]
         by_class = compute_class_weight(class_weight, classes=classes, y=y_labeled)
@@ -141,6 +179,20 @@ def class_codes(y: NDArray, classes: NDArray, matters: NDArray) -> NDArray:
             f"{classes.tolist()}. Name all of them in the first call to partial_fit, or fit anew."
         )
     return codes
+
+
+def _check_unanswered(unanswered: NDArray, labeled: NDArray) -> None:
+    if unanswered.all():
+        raise ValueError(
+            "teacher_proba is NaN in all rows: give the teacher's answers, or use "
+            "StudentClassifier(objective=CrossEntropy()) to train on the labels alone."
+        )
+    if (unanswered & ~labeled).any():
+        row = int((unanswered & ~labeled).argmax())
+        raise ValueError(
+            f"teacher_proba is NaN in row {row}, which says that no teacher answered, and the row "
+            "has no label either: leave it out, or give one of the two."
+        )
 
 
 def _check_labeled(labeled: ArrayLike, n_rows: int) -> NDArray:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lelp_sklearn.objectives._base import split_loss
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import Batch
+from lelp_sklearn.students._unanswered import loss_of
 
 OutOfMemoryError = torch.cuda.OutOfMemoryError
 
@@ -78,7 +78,7 @@ def gradients_in_parts(net: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor
             found.append(_outputs(net, *part))
     outputs = _joined(found)
     leaves = map_floats(lambda tensor: tensor.detach().requires_grad_(), outputs)
-    loss, terms = split_loss(net.objective.loss(leaves, batch.targets, net.progress))
+    loss, terms = loss_of(net.objective, leaves, batch, net.progress)
     loss.backward()
     gradients = _tensors(map_floats(lambda tensor: tensor.grad, leaves))
     after = _random_state(device)

@@ -11,7 +11,6 @@ from skorch.callbacks import EarlyStopping
 from torch import Tensor
 
 from lelp_sklearn.objectives import Objective
-from lelp_sklearn.objectives._base import split_loss
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import Batch, SliceIterator, TensorRows
 from lelp_sklearn.students._callbacks import BestWeights
@@ -25,6 +24,7 @@ from lelp_sklearn.students._memory import (
     split_batches,
 )
 from lelp_sklearn.students._optimizers import SparseAdamW, gives_sparse_gradients
+from lelp_sklearn.students._unanswered import loss_of
 
 
 class DistillationNet(EpochLoop, NeuralNetClassifier):
@@ -192,7 +192,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         other = self.objective.view(batch[0])
         if other is not None:
             outputs = outputs._replace(view=self.module_.body(other))
-        loss, terms = split_loss(self.objective.loss(outputs, batch.targets, self.progress))
+        loss, terms = loss_of(self.objective, outputs, batch, self.progress)
         loss.backward()
         return loss, terms, outputs
 
@@ -204,7 +204,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         self._set_training(False)
         with torch.no_grad():
             outputs = outputs_in_parts(self, batch[0])
-            loss, terms = split_loss(self.objective.loss(outputs, batch.targets, 1.0))
+            loss, terms = loss_of(self.objective, outputs, batch, 1.0)
         return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> tuple[Tensor, ...]:

@@ -160,6 +160,7 @@ class RetrievalAugmentedClassifier(
     }
     __metadata_request__fit = {  # noqa: RUF012
         "labeled": True,
+        "groups": True,
         "teacher_proba": True,
         "teacher_embeddings": True,
         "teacher_coef": True,
@@ -200,6 +201,7 @@ class RetrievalAugmentedClassifier(
         sample_weight: ArrayLike | None = None,
         *,
         labeled: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
         teacher_embeddings: ArrayLike | None = None,
         teacher_coef: ArrayLike | None = None,
@@ -210,7 +212,7 @@ class RetrievalAugmentedClassifier(
 
         Parameters
         ----------
-        X, y, sample_weight, labeled, teacher_proba, teacher_embeddings
+        X, y, sample_weight, labeled, groups, teacher_proba, teacher_embeddings
             As in a student's fit, :meth:`StudentClassifier.fit`. An unlabelled row is an entry if
             the teacher's probabilities are given.
         teacher_coef, teacher_hidden, teacher_attention
@@ -223,6 +225,7 @@ class RetrievalAugmentedClassifier(
         """
         given: dict[str, Any] = {
             "labeled": labeled,
+            "groups": groups,
             "teacher_proba": teacher_proba,
             "teacher_embeddings": teacher_embeddings,
             "teacher_coef": teacher_coef,

@@ -14,6 +14,7 @@ from lelp_sklearn.students._building import make_callbacks
 from lelp_sklearn.students._checkpoint import Checkpoint
 from lelp_sklearn.students._inputs import TrainingRows
 from lelp_sklearn.students._staging import train_in_stages
+from lelp_sklearn.students._unanswered import weights_apart
 
 # Of what few teachers give.
 _SOURCES = {
@@ -86,9 +87,10 @@ def _tensors(student: Any, rows: TrainingRows, device: torch.device) -> TensorRo
     targets = objective.targets(rows.teacher) | {
         "y": rows.y,
         "labeled": rows.labeled.astype("float32"),
-        "weight": rows.weight,
+        "weight": rows.weight * rows.answered,
     }
-    return TensorRows(student.inputs_.read(rows.X), rows.y, objective.prepare(targets), device)
+    targets = objective.prepare(targets) | weights_apart(rows.weight, rows.answered)
+    return TensorRows(student.inputs_.read(rows.X), rows.y, targets, device, rows.groups)
 
 
 def check_needs(objective: Objective, fields: list[str]) -> None:

@@ -56,7 +56,7 @@ def subclass_weight_scores(
     ChoiceInterruptedError
         At Ctrl-C; the best candidate by then, or else the one it ended, has what is learned.
     """
-    held = held_out_rows(rows.y, rows.labeled, seed)
+    held = held_out_rows(rows.y, rows.labeled, seed, groups=rows.groups)
     train, test = rows.take(~held), rows.take(held)
     # Weights of the classes are in those of the rows by now.
     unfitted = clone(student).set_params(class_weight=None, warm_start=False, random_state=seed)
@@ -66,14 +66,7 @@ def subclass_weight_scores(
         candidate = clone(unfitted).set_params(subclass_weight=weight)
         try:
             with fits_of_a_choice(), train.numbered_in_faults():
-                candidate.fit(
-                    train.X,
-                    classes[train.y],
-                    train.weight,
-                    labeled=train.labeled,
-                    teacher_coef=train.teacher.coef,
-                    **{f"teacher_{n}": getattr(train.teacher, n) for n in train.teacher.given},
-                )
+                candidate.fit(train.X, classes[train.y], **train.fit_params())
         except ValueError as error:
             error.add_note(
                 f"This was in choosing subclass_weight='auto', on {len(train.y)} of "
@@ -103,11 +96,27 @@ def _interrupted(best: Any, scores: dict[float, float], n_rows: int) -> ChoiceIn
 
 
 def held_out_rows(
-    y: NDArray, labeled: NDArray, seed: int, parameter: str = "subclass_weight"
+    y: NDArray,
+    labeled: NDArray,
+    seed: int,
+    parameter: str = "subclass_weight",
+    groups: NDArray | None = None,
 ) -> NDArray:
-    """Mask of a fifth of each class's labelled rows, at least one where the class has two."""
+    """Mask of a fifth of each class's labelled rows, at least one where the class has two.
+
+    Of rows in groups, the labelled rows of a fifth of the groups, at least one.
+    """
     rng = np.random.default_rng(seed)
     held = np.zeros(len(y), dtype=bool)
+    if groups is not None:
+        own = rng.permutation(np.unique(groups[labeled]))
+        if len(own) < 2:
+            raise ValueError(
+                f"{parameter}='auto' holds out whole groups to choose by, and all labelled rows "
+                "are of one: give a number, such as 0.1."
+            )
+        chosen = own[: max(round(_HELD_OUT * len(own)), 1)]
+        return labeled & np.isin(groups, chosen)
     for c in np.unique(y[labeled]):
         own = rng.permutation(np.flatnonzero(labeled & (y == c)))
         held[own[: max(round(_HELD_OUT * len(own)), 1)]] = len(own) > 1

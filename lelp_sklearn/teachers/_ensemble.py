@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from lelp_sklearn._checks import check_magnitude, unchanged_on_error, validate_deep
+from lelp_sklearn._checks import check_groups, check_magnitude, unchanged_on_error, validate_deep
 from lelp_sklearn._compat import (
     Interval,
     StrOptions,
@@ -33,7 +33,7 @@ from lelp_sklearn.teachers._combining import (
 )
 from lelp_sklearn.teachers._dispatch import as_teacher, fitted_teacher
 from lelp_sklearn.teachers._named import NamedTeachers, class_numbers
-from lelp_sklearn.teachers._out_of_fold import given, out_of_fold_proba
+from lelp_sklearn.teachers._out_of_fold import fit_params, out_of_fold_proba
 from lelp_sklearn.teachers._outputs import align_proba, teacher_outputs
 from lelp_sklearn.teachers._sklearn import takes_weight
 
@@ -80,8 +80,8 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         share them, and fit learns only the weights and the standardisation of the embeddings: give
         it rows that the teachers did not see.
     cv : int or splitter, default=5
-        Folds for the held-out log-loss of teachers that are fitted here; the log-loss of prefit
-        ones is that on the rows of fit.
+        Folds for the held-out log-loss of teachers that are fitted here, by a number shuffled and
+        stratified; the log-loss of prefit ones is that on the rows of fit.
     n_components : int, default=None
         Principal components that each teacher's embeddings are reduced to; narrower ones stay as
         they are. None reduces none.
@@ -157,7 +157,12 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
     # Teachers are validated when they are fitted, prefit ones not at all.
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
     ) -> TeacherEnsemble:
         """Fit the teachers (unless prefit), their weights, and the scale of their embeddings.
 
@@ -170,6 +175,9 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         sample_weight : array-like of shape (n_rows,), optional
             Weights, for log-losses, embeddings, and teachers whose fit takes ``sample_weight``;
             other teachers are fitted without.
+        groups : array-like of shape (n_rows,), optional
+            Groups of rows that the folds of ``combine="log_loss"`` keep whole, and teachers whose
+            fit takes ``groups`` get.
 
         Returns
         -------
@@ -185,6 +193,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
             if weight is not None:
                 weight = check_sample_weight(weight, X, ensure_non_negative=True)
                 check_magnitude(weight, "sample_weight")
+            group_numbers = check_groups(groups, X)
             if self.prefit:
                 self.teachers_ = [fitted_teacher(teacher, X) for _, teacher in self.teachers]
                 classes = np.unique(np.asarray(self.teachers_[0].classes_))
@@ -193,7 +202,9 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
                 for teacher in fresh:  # before the first of them is fitted
                     validate_deep(teacher)
                 self.teachers_ = [
-                    teacher.fit(X, labels, **given(sample_weight=_taken(teacher, weight)))
+                    teacher.fit(
+                        X, labels, **fit_params(teacher, _taken(teacher, weight), group_numbers)
+                    )
                     for teacher in fresh
                 ]
                 classes = np.unique(np.asarray(labels))
@@ -203,7 +214,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
                 seen = [getattr(t, name) for t in self.teachers_ if hasattr(t, name)]
                 if seen:
                     setattr(self, name, seen[0])
-            losses = self._meet_rows(X, labels, weight)
+            losses = self._meet_rows(X, labels, weight, group_numbers)
             if self.combine == "log_loss":
                 self.log_loss_ = np.array(losses)
                 self.weights_ = softmax(-self.log_loss_)
@@ -320,7 +331,9 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         names = [f"{name}_{i}" for (name, _), width in pairs for i in range(width)]
         return np.array(names, dtype=object)
 
-    def _meet_rows(self, X: Any, y: NDArray | None, weight: NDArray | None) -> list[float]:
+    def _meet_rows(
+        self, X: Any, y: NDArray | None, weight: NDArray | None, groups: NDArray | None
+    ) -> list[float]:
         """Learn the blocks of embeddings; returns the held-out log-losses, where wanted."""
         losses: list[float] = []
         self._blocks: list[StandardBlock | None] = []
@@ -334,15 +347,23 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
             if self.combine == "log_loss":
                 assert y is not None
                 assert answer.proba is not None
-                proba = answer.proba if self.prefit else self._out_of_fold(name, X, y, weight)
+                proba = (
+                    answer.proba if self.prefit else self._out_of_fold(name, X, y, weight, groups)
+                )
                 rows = cross_entropy(proba, np.searchsorted(self.classes_, y))
-                losses.append(float(np.average(rows, weights=weight)))
+                answered = ~np.isnan(rows)
+                kept = None if weight is None else weight[answered]
+                losses.append(float(np.average(rows[answered], weights=kept)))
         return losses
 
-    def _out_of_fold(self, name: str, X: Any, y: NDArray, weight: NDArray | None) -> NDArray:
+    def _out_of_fold(
+        self, name: str, X: Any, y: NDArray, weight: NDArray | None, groups: NDArray | None
+    ) -> NDArray:
         teacher, (X,) = as_teacher(dict(self.teachers)[name]), indexable(X)
         weight = _taken(teacher, weight)
-        return out_of_fold_proba(teacher, X, y, self.classes_, self.cv, weight, _ask_fold)[0]
+        return out_of_fold_proba(
+            teacher, X, y, self.classes_, self.cv, weight, _ask_fold, groups=groups
+        )[0]
 
     def _probas(self, X: Any) -> NDArray:
         """Probabilities by all teachers, shape (M, n, C); embeddings are not computed."""

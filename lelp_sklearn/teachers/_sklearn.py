@@ -65,7 +65,8 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
     n_components : int, default=64
         Columns of an embedding that is reduced by truncated SVD.
     random_state : int, RandomState or None, default=None
-        Seed of the truncated SVD.
+        Seed of the truncated SVD. None is a fixed one: the same rows and the same classifier give
+        the same embeddings.
 
     Attributes
     ----------

@@ -65,8 +65,13 @@ def as_leaves(leaves: NDArray) -> NDArray[np.int64]:
 
 
 def truncated_svd(rows: sparse.csr_matrix, n_components: int, random_state: Any) -> TruncatedSVD:
-    """Fitted on sparse rows; as many components as there are to find, at most."""
+    """Fitted on sparse rows; as many components as there are to find, at most.
+
+    Its randomised start is an aid to computing, not a draw: without a seed it is always the same,
+    so that a seeded forest has the same embeddings in each fit.
+    """
     n_components = min(n_components, *rows.shape)
+    random_state = 0 if random_state is None else random_state
     # The share of explained variance, which is not used, divides by 0 where all rows are equal.
     with np.errstate(divide="ignore", invalid="ignore"):
         return TruncatedSVD(n_components, random_state=random_state).fit(rows)
