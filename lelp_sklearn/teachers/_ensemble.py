@@ -362,7 +362,15 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         teacher, (X,) = as_teacher(dict(self.teachers)[name]), indexable(X)
         weight = _taken(teacher, weight)
         return out_of_fold_proba(
-            teacher, X, y, self.classes_, self.cv, weight, _ask_fold, groups=groups
+            teacher,
+            X,
+            y,
+            self.classes_,
+            self.cv,
+            weight,
+            _ask_fold,
+            groups=groups,
+            consequence=f"They do not count in the log-loss of the teacher {name!r}.",
         )[0]
 
     def _probas(self, X: Any) -> NDArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral
@@ -31,6 +32,7 @@ def out_of_fold_proba(
     *,
     groups: NDArray | None = None,
     seed: int = 0,
+    consequence: str = "They are learned from their labels alone.",
 ) -> tuple[NDArray, list[Any]]:
     """Probabilities of each row by clones of a teacher fitted without it, and these clones.
 
@@ -56,6 +58,8 @@ def out_of_fold_proba(
         For the splitter, and for a teacher whose fit takes them.
     seed : int, default=0
         Of the shuffle.
+    consequence : str, optional
+        What becomes of the rows without an answer, for the warning.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def out_of_fold_proba(
             )
         except Exception as error:
             error.add_note(
-                f"This was the teacher of fold {number} of cv={cv}, on {len(train)} rows of the "
+                f"This was the teacher of fold {number} of cv={reprlib.repr(cv)}, on {len(train)} rows of the "
                 f"classes {known.tolist()}."
             )
             raise
@@ -114,11 +118,11 @@ def out_of_fold_proba(
         teachers.append(fold)
     if not times.any():
         raise ValueError(
-            f"cv={cv} leaves no row that a teacher can be asked about: in every fold the training "
+            f"cv={reprlib.repr(cv)} leaves no row that a teacher can be asked about: in every fold the training "
             "rows are of a single class. A number, such as cv=5, shuffles the rows and keeps the "
             "classes' shares in each fold."
         )
-    _warn_unanswered(cv, y, tested, times > 0)
+    _warn_unanswered(cv, y, tested, times > 0, consequence)
     with np.errstate(invalid="ignore"):
         return total / times[:, None], teachers
 
@@ -196,7 +200,9 @@ def given(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _warn_unanswered(cv: Any, y: NDArray, tested: NDArray, answered: NDArray) -> None:
+def _warn_unanswered(
+    cv: Any, y: NDArray, tested: NDArray, answered: NDArray, consequence: str
+) -> None:
     """Say which rows are without an answer, and why."""
     if answered.all():
         return
@@ -213,9 +219,9 @@ def _warn_unanswered(cv: Any, y: NDArray, tested: NDArray, answered: NDArray) ->
             f"{', '.join(shown[:10])}{more}"
         )
     warnings.warn(
-        f"{int((~answered).sum())} of {len(y)} rows get no answer of a teacher with cv={cv}: "
-        f"{'; '.join(reasons)}. They are learned from their labels alone. A number as cv, or a "
-        "splitter that shuffles and tests each row, and more rows of rare classes give them one.",
+        f"{int((~answered).sum())} of {len(y)} rows get no answer of a teacher with "
+        f"cv={reprlib.repr(cv)}: {'; '.join(reasons)}. {consequence} A number as cv, or a splitter "
+        "that shuffles and tests each row, and more rows of rare classes give them one.",
         UserWarning,
         stacklevel=7,
     )

@@ -191,7 +191,7 @@ def test_classes_are_matched_by_label_out_of_fold():
     np.testing.assert_allclose(ensemble.predict_proba(X), lda().fit(X, Y).predict_proba(X))
 
 
-def test_a_class_that_a_fold_lacks_counts_as_improbable():
+def test_a_class_that_a_fold_lacks_does_not_count():
     y = Y.copy()
     y[0] = "rare"
     folds = ShuffleSplit(1, test_size=0.5, random_state=0)
@@ -200,7 +200,9 @@ def test_a_class_that_a_fold_lacks_counts_as_improbable():
         [("nb", GaussianNB(var_smoothing=1e-2)), ("knn", KNeighborsClassifier())],
         combine="log_loss",
         cv=[halves, halves[::-1]],
-    ).fit(X, y)
+    )
+    with pytest.warns(UserWarning, match="1 of class 'rare'.* do not count in the log-loss"):
+        ensemble.fit(X, y)
     assert np.isfinite(ensemble.weights_).all()
     np.testing.assert_allclose(ensemble.weights_.sum(), 1)
 
