@@ -104,8 +104,8 @@ def out_of_fold_proba(
             )
         except Exception as error:
             error.add_note(
-                f"This was the teacher of fold {number} of cv={reprlib.repr(cv)}, on {len(train)} rows of the "
-                f"classes {known.tolist()}."
+                f"This was the teacher of fold {number} of cv={reprlib.repr(cv)}, on {len(train)} "
+                f"rows of the classes {reprlib.repr(known.tolist())}."
             )
             raise
         rows = test[np.isin(y[test], known)]
@@ -118,9 +118,9 @@ def out_of_fold_proba(
         teachers.append(fold)
     if not times.any():
         raise ValueError(
-            f"cv={reprlib.repr(cv)} leaves no row that a teacher can be asked about: in every fold the training "
-            "rows are of a single class. A number, such as cv=5, shuffles the rows and keeps the "
-            "classes' shares in each fold."
+            f"cv={reprlib.repr(cv)} leaves no row that a teacher can be asked about: in every fold "
+            "the training rows are of a single class. A number, such as cv=5, shuffles the rows "
+            "and keeps the classes' shares in each fold."
         )
     _warn_unanswered(cv, y, tested, times > 0, consequence)
     with np.errstate(invalid="ignore"):
