@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lelp_sklearn._checks import check_names
 from lelp_sklearn.inputs._base import Rows
@@ -72,6 +72,7 @@ class StudentNetwork(nn.Module):
             self.head: nn.Module = nn.Linear(self.width, n_logits)
             return
         self.head = objective.head(self.width)
+        _check_head(self.head, seen.embedding, n_logits, objective)
         logits = seen.embedding.new_zeros(len(example), n_logits)
         self.learned = objective.build(StudentOutputs(logits, *seen))
 
@@ -122,6 +123,26 @@ def look_at(body: nn.Module, example: Rows, objective: Objective | None = None) 
             "which predictions are made by: expected the same."
         )
     return seen
+
+
+def _check_head(head: Any, embedding: Tensor, n_logits: int, objective: Objective) -> None:
+    """Refuse a head that does not make a logit a subclass of an embedding."""
+    name = type(objective).__name__
+    if not isinstance(head, nn.Module):
+        raise TypeError(f"head of {name} made a {type(head).__name__}: expected an nn.Module.")
+    try:
+        with torch.no_grad():
+            made = head(embedding)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the head of {name} failed on embeddings of shape {tuple(embedding.shape)}: {error}"
+        ) from error
+    shape = tuple(getattr(made, "shape", ()))
+    if shape != (len(embedding), n_logits):
+        raise ValueError(
+            f"the head of {name} maps embeddings of shape {tuple(embedding.shape)} to {shape}: "
+            f"expected ({len(embedding)}, {n_logits}), a logit for each subclass in n_subclasses_."
+        )
 
 
 def _embed(body: Any, X: Rows, sees: tuple[str, ...]) -> BodyOutputs:

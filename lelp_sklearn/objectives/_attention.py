@@ -83,6 +83,7 @@ class AMAD(Objective):
 
     needs = ("attention",)
     sees = ("attention",)
+    trains_head = False
     _parameter_constraints: dict = {  # noqa: RUF012
         "variant": [StrOptions({"kl", "mse", "token"})],
         "align_temperature": [Interval(Real, 0, None, closed="neither")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Weight = float | tuple[float, float] | Callable[[float], float]
 Loss = Tensor | tuple[Tensor, dict[str, Tensor]]
 
+RESERVED = ("y", "labeled", "weight")  # targets that are always there
+
 
 class Objective(BaseEstimator):
     """What a student is trained on: per-row targets, made once, and a loss on a batch of them.
@@ -30,7 +32,10 @@ class Objective(BaseEstimator):
 
     An objective is a scikit-learn parameter object. A student clones it, calls :meth:`fit` once and
     :meth:`targets` on its rows, and then :meth:`loss` for every batch with what ``targets`` gave,
-    beside the always present ``y``, ``labeled`` (1 or 0) and ``weight``.
+    beside the always present ``y``, ``labeled`` (1 or 0) and ``weight``. What it gives is checked
+    once: targets are arrays of numbers, one row for each of the teacher's, under other names than
+    these three; the loss is a scalar that depends on what is trained; and it reads the logits,
+    unless ``trains_head`` is False.
 
     Attributes
     ----------
@@ -72,6 +77,10 @@ class Objective(BaseEstimator):
 
     sees: tuple[str, ...] = ()
     """Fields of :class:`~lelp_sklearn.outputs.BodyOutputs` that the body must give."""
+
+    trains_head: bool = True
+    """Whether the loss teaches the student's head to tell the classes; if not, it is a term to be
+    added to one that does, or a stage before it."""
 
     n_subclasses_: tuple[int, ...]
     module_: nn.Module | None = None
@@ -201,6 +210,93 @@ class Objective(BaseEstimator):
         return scaled(self, weight)
 
     __rmul__ = __mul__
+
+
+def check_fitted(objective: Any, made: Any, n_classes: int) -> Objective:
+    """What an objective's ``fit`` returned, if it is an objective fitted to the classes."""
+    name = type(objective).__name__
+    if not isinstance(made, Objective):
+        raise TypeError(f"fit of {name} returned a {type(made).__name__}: expected self.")
+    counts = tuple(getattr(made, "n_subclasses_", None) or ())
+    right = all(isinstance(n, Integral) and int(n) >= 1 for n in counts)
+    if not right or len(counts) != n_classes:
+        raise ValueError(
+            f"fit of {name} set n_subclasses_ to {counts}: expected a number of logits for each of "
+            f"the {n_classes} classes, as super().fit(...) sets."
+        )
+    made.n_subclasses_ = tuple(int(n) for n in counts)
+    return made
+
+
+def checked_targets(
+    objective: Objective, targets: Any, n_rows: int, taken: tuple[str, ...] = RESERVED
+) -> dict[str, NDArray]:
+    """What an objective's ``targets`` or ``prepare`` gave, if that is row-aligned numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the objective and the target.
+    """
+    name = type(objective).__name__
+    if not isinstance(targets, Mapping) or not all(isinstance(key, str) for key in targets):
+        raise TypeError(
+            f"targets of {name} gave a {type(targets).__name__}: expected a dictionary of arrays "
+            'by name, such as {"class": teacher.proba}.'
+        )
+    if clash := sorted(set(targets) & set(taken)):
+        raise ValueError(
+            f"targets of {name} gave {', '.join(map(repr, clash))}, and the student's own targets "
+            f"have the names {', '.join(map(repr, taken))}: give them other names."
+        )
+    checked = {}
+    for key, values in targets.items():
+        array = values.numpy(force=True) if isinstance(values, Tensor) else np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"the target {key!r} of {name} is of dtype {array.dtype}: expected numbers."
+            )
+        if array.ndim == 0 or len(array) != n_rows:
+            raise ValueError(
+                f"the target {key!r} of {name} has shape {array.shape}: expected one row for each "
+                f"of the {n_rows} rows, in the same order."
+            )
+        checked[key] = array
+    return checked
+
+
+def check_loss(objective: Objective, loss: Any) -> None:
+    """Refuse what no gradient can be taken of, in a batch of training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the objective.
+    """
+    name = type(objective).__name__
+    terms: Any = {}
+    if isinstance(loss, tuple):
+        if len(loss) != 2 or not isinstance(loss[1], Mapping):
+            raise TypeError(
+                f"the loss of {name} is a tuple of {len(loss)}: expected a scalar tensor, or a "
+                "pair of it and a dictionary of scalar tensors to be logged."
+            )
+        loss, terms = loss
+    for what, value in [("the loss", loss), *((f"the term {k!r}", v) for k, v in terms.items())]:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{what} of {name} is a {type(value).__name__}: expected a scalar tensor."
+            )
+        if value.numel() != 1:
+            raise ValueError(
+                f"{what} of {name} has shape {tuple(value.shape)}: expected a scalar, such as the "
+                "mean of the rows' losses under their weights."
+            )
+    if not loss.requires_grad:
+        raise ValueError(
+            f"the loss of {name} depends on nothing that is trained: was it computed from detached "
+            "tensors, by numpy, or from the targets alone?"
+        )
 
 
 def split_loss(loss: Loss) -> tuple[Tensor, dict[str, Tensor]]:

@@ -76,6 +76,7 @@ class HiddenLayers(Objective):
 
     needs = ("hidden",)
     sees = ("hidden",)
+    trains_head = False
     _parameter_constraints: dict = {  # noqa: RUF012
         "layer_map": [StrOptions({"uniform", "last"}), list, tuple],
         "form": [StrOptions({"pkd", "tinybert"})],

@@ -6,17 +6,20 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor, nn
 
 from lelp_sklearn._compat import BaseComposition
 from lelp_sklearn.losses import fold
-from lelp_sklearn.objectives._base import Loss, Objective
+from lelp_sklearn.objectives._base import (
+    RESERVED,
+    Loss,
+    Objective,
+    check_fitted,
+    checked_targets,
+)
 from lelp_sklearn.outputs import StudentOutputs, TeacherOutputs
-
-_SHARED = ("y", "labeled", "weight")
 
 
 class NamedObjectives(Objective, BaseComposition):
@@ -45,6 +48,11 @@ class NamedObjectives(Objective, BaseComposition):
         return tuple(sorted({field for _, part in self._named() for field in part.sees}))
 
     @property
+    def trains_head(self) -> bool:  # type: ignore[override]
+        """Whether any of the objectives does."""
+        return any(part.trains_head for _, part in self._named())
+
+    @property
     def reads_inputs(self) -> bool:
         """Whether any of the objectives does."""
         return any(part.reads_inputs for _, part in self._named())
@@ -60,10 +68,10 @@ class NamedObjectives(Objective, BaseComposition):
         """Fit each objective; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         named = self._named()
-        self.objectives_ = [
-            (name, clone(part).fit(teacher, y, classes, random_state + i, student_inputs))
-            for i, (name, part) in enumerate(named)
-        ]
+        self.objectives_ = []
+        for i, (name, part) in enumerate(named):
+            made = clone(part).fit(teacher, y, classes, random_state + i, student_inputs)
+            self.objectives_.append((name, check_fitted(part, made, len(classes))))
         widths = {part.n_subclasses_ for _, part in self.objectives_}
         wide = [width for width in widths if set(width) != {1}]
         if len(wide) > 1:
@@ -83,18 +91,19 @@ class NamedObjectives(Objective, BaseComposition):
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """Each objective's targets under its name."""
+        n_rows = len(getattr(teacher, teacher.given[0])) if teacher.given else 0
         return {
-            f"{name}.{key}": np.asarray(values)
+            f"{name}.{key}": values
             for name, part in self.objectives_
-            for key, values in part.targets(teacher).items()
+            for key, values in checked_targets(part, part.targets(teacher), n_rows).items()
         }
 
     def prepare(self, targets: dict[str, NDArray]) -> dict[str, NDArray]:
         """Each objective's, under its name."""
-        made = {key: targets[key] for key in _SHARED}
+        made = {key: targets[key] for key in RESERVED}
         for name, part in self.objectives_:
             prepared = part.prepare(_own(name, targets))
-            made |= {f"{name}.{key}": v for key, v in prepared.items() if key not in _SHARED}
+            made |= {f"{name}.{key}": v for key, v in prepared.items() if key not in RESERVED}
         return made
 
     def head(self, width: int) -> nn.Module:
@@ -157,4 +166,4 @@ def _own(name: str, targets: Mapping[str, Any]) -> dict[str, Any]:
     """An objective's own targets, and those that all share."""
     start = f"{name}."
     own = {key.removeprefix(start): v for key, v in targets.items() if key.startswith(start)}
-    return {key: targets[key] for key in _SHARED} | own
+    return {key: targets[key] for key in RESERVED} | own

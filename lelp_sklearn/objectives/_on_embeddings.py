@@ -25,6 +25,7 @@ class OnEmbeddings(Objective):
     """
 
     needs = ("embeddings",)
+    trains_head = False
 
     mean_: NDArray
 

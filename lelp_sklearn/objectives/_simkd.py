@@ -97,6 +97,7 @@ class SimKD(OnStandardized):
     """
 
     needs = ("embeddings", "proba")
+    trains_head = True  # through the classifier that it reuses
     _parameter_constraints: dict = {  # noqa: RUF012
         "projector": [StrOptions(set(PROJECTORS)), None],
         "hidden": [Interval(Integral, 1, None, closed="left"), None],

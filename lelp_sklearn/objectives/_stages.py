@@ -167,6 +167,14 @@ class Stages(NamedObjectives):
         self._set_params("stages", **params)
         return self
 
+    @property
+    def trains_head(self) -> bool:  # type: ignore[override]
+        """Whether any of the stages does that leaves the head free."""
+        self._named()
+        return any(
+            stage.objective.trains_head and "head" not in stage.frozen for _, stage in self.stages
+        )
+
     def head(self, width: int) -> nn.Module:
         """The head; the logits of a class are copies of one where a stage will split them."""
         head = super().head(width)

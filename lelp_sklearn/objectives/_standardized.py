@@ -27,6 +27,7 @@ class OnStandardized(Objective):
     """
 
     needs: tuple[str, ...] = ("embeddings",)
+    trains_head = False
 
     scaler_: StandardScaler
 

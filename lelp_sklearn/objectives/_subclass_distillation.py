@@ -54,6 +54,7 @@ class SubclassSpread(Objective):
     True
     """
 
+    trains_head = False  # it tells subclasses apart, and not the classes
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_subclasses": [Interval(Integral, 1, None, closed="left"), Mapping],
         "temperature": [Interval(Real, 0, None, closed="neither")],

@@ -126,6 +126,16 @@ class WeightedSum(NamedObjectives):
             for (name, _), weight in zip(self.objectives, self.weights, strict=True):
                 check_weight(weight, f"the weight of {name}")
 
+    @property
+    def trains_head(self) -> bool:  # type: ignore[override]
+        """Whether any of the objectives does whose weight is not 0 all along."""
+        if self.weights is None or isinstance(self.weights, str):
+            return super().trains_head
+        return any(
+            part.trains_head and any(weight_at(weight, i / 20) for i in range(21))
+            for (_, part), weight in zip(self._named(), self.weights, strict=True)
+        )
+
     def build(self, student: StudentOutputs) -> nn.Module | None:
         """The objectives' parts, and the weights where they are learned."""
         module = super().build(student)

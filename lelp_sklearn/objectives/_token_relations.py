@@ -74,6 +74,7 @@ class TokenRelations(Objective):
 
     needs = ("hidden",)
     sees = ("tokens",)
+    trains_head = False
     _parameter_constraints: dict = {  # noqa: RUF012
         "n_heads": [Interval(Integral, 1, None, closed="left")],
     }

@@ -35,7 +35,7 @@ from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.students._batches import SliceIterator
 from lelp_sklearn.students._building import make_net
 from lelp_sklearn.students._pipelines import check_kind
-from lelp_sklearn.students._training import check_needs
+from lelp_sklearn.students._training import check_declared, check_needs
 
 # What skorch and this package call the callbacks that are there anyway.
 _CALLBACKS = (
@@ -127,6 +127,7 @@ def check_parameters(student: Any, ahead: Ahead | None = None) -> None:
     objective = student._make_objective()
     if getattr(student, "subclass_weight", None) == "auto":
         objective.set_params(subclass_weight=0.0)  # which is a number when it is trained on
+    check_declared(objective)
     objective._check(ahead.classes)
     if ahead.fields is not None:
         check_needs(objective, ahead.fields)

@@ -78,7 +78,7 @@ def gradients_in_parts(net: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor
             found.append(_outputs(net, *part))
     outputs = _joined(found)
     leaves = map_floats(lambda tensor: tensor.detach().requires_grad_(), outputs)
-    loss, terms = loss_of(net.objective, leaves, batch, net.progress)
+    loss, terms = loss_of(net.objective, leaves, batch, net.progress, net.unchecked)
     loss.backward()
     gradients = _tensors(map_floats(lambda tensor: tensor.grad, leaves))
     after = _random_state(device)

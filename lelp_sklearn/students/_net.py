@@ -81,6 +81,8 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         self.stage = 0
         self.n_parts = 1  # of a batch
         self.guard: Any = None  # while it trains
+        self.unchecked = False  # the loss, until the first batch of a training
+        self.head_trained = False  # by any batch so far
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -109,6 +111,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         interrupted = ""
         self.started_at = self.n_whole = len(self.history)
         self.guard = StepGuard(self)
+        self.unchecked = True
         try:
             self.notify("on_train_begin", X=rows, y=None)
             self.fit_loop(rows, epochs=epochs - len(self.history) + self.started_at)
@@ -180,10 +183,25 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
                 break
             except OutOfMemoryError as error:
                 split_batches(self, batch, error)
+        if self.unchecked:
+            self.unchecked = False
+            self._check_head()
         if self.max_grad_norm is not None:
             clip_gradients(self, self.max_grad_norm)
         self.guard.check(loss)
         return {"loss": loss, "terms": terms, "y_pred": tuple(outputs[:2])}
+
+    def _check_head(self) -> None:
+        """Refuse a training that never reaches the head, at its first batch (of the last stage)."""
+        parameters = [p for p in self.module_.head.parameters() if p.requires_grad]
+        self.head_trained |= not parameters or any(p.grad is not None for p in parameters)
+        stages = len(getattr(self.objective, "stages", ())) or 1
+        if not self.head_trained and self.stage == stages - 1:
+            raise ValueError(
+                f"the loss of {type(self.objective).__name__} does not depend on the logits, so "
+                "that the student's head would stay untrained: add a term that does, such as "
+                "+ KD(), or train the head in a stage of its own, by Stages."
+            )
 
     def _gradients(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], StudentOutputs]:
         if self.n_parts > 1:
@@ -192,7 +210,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         other = self.objective.view(batch[0])
         if other is not None:
             outputs = outputs._replace(view=self.module_.body(other))
-        loss, terms = loss_of(self.objective, outputs, batch, self.progress)
+        loss, terms = loss_of(self.objective, outputs, batch, self.progress, self.unchecked)
         loss.backward()
         return loss, terms, outputs
 

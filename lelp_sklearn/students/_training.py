@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
+from lelp_sklearn.objectives._base import check_fitted, checked_targets
+from lelp_sklearn.objectives._named import NamedObjectives
+from lelp_sklearn.outputs import BodyOutputs, TeacherOutputs
 from lelp_sklearn.students._batches import TensorRows
 from lelp_sklearn.students._building import make_callbacks
 from lelp_sklearn.students._checkpoint import Checkpoint
@@ -28,6 +32,7 @@ def fitted_objective(
 ) -> Objective:
     """The student's objective on its rows, and on labels alone where there is no teacher."""
     objective = student._make_objective()
+    check_declared(objective)
     if objective.needs and not rows.teacher.given:
         warnings.warn(
             f"{type(student).__name__} got no teacher arrays and trains on the labels alone. Pass "
@@ -46,7 +51,8 @@ def fitted_objective(
     check_needs(objective, rows.teacher.given)
     objective = student._tuned(objective, rows, classes, seed, partial)
     matrix = student.inputs_.matrix(rows.X) if objective.reads_inputs else None
-    return objective.fit(rows.teacher, rows.y, classes, seed, matrix)
+    made = objective.fit(rows.teacher, rows.y, classes, seed, matrix)
+    return check_fitted(objective, made, len(classes))
 
 
 def train(
@@ -84,13 +90,52 @@ def train(
 def _tensors(student: Any, rows: TrainingRows, device: torch.device) -> TensorRows:
     """Inputs and targets, the latter made once for all epochs."""
     objective = student.objective_
-    targets = objective.targets(rows.teacher) | {
+    n = len(rows.y)
+    targets = checked_targets(objective, objective.targets(rows.teacher), n) | {
         "y": rows.y,
         "labeled": rows.labeled.astype("float32"),
         "weight": rows.weight * rows.answered,
     }
-    targets = objective.prepare(targets) | weights_apart(rows.weight, rows.answered)
+    targets = checked_targets(objective, objective.prepare(targets), n, taken=())
+    targets |= weights_apart(rows.weight, rows.answered)
     return TensorRows(student.inputs_.read(rows.X), rows.y, targets, device, rows.groups)
+
+
+def check_declared(objective: Objective) -> None:
+    """Refuse an objective that names what there is not, or leaves the head untrained.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the objective, and the way out.
+    """
+    for _, part in objective._named() if isinstance(objective, NamedObjectives) else ():
+        check_declared_names(part)
+    check_declared_names(objective)
+    if not objective.trains_head:
+        raise ValueError(
+            f"the objective {objective} leaves the student's head untrained, as nothing in it "
+            "teaches the head to tell the classes: add a term that does, such as "
+            f"{type(objective).__name__}(...) + KD(), or train the head in a stage of its own, "
+            'Stages([("first", Stage(...)), ("head", Stage(KD()))]).'
+        )
+
+
+def check_declared_names(objective: Objective) -> None:
+    """Refuse names in ``needs`` and ``sees`` that no teacher, or body, has."""
+    for attribute, whose, known in (
+        ("needs", "a teacher's outputs", [f.name for f in fields(TeacherOutputs)]),
+        ("sees", "a body's outputs", list(BodyOutputs._fields)),
+    ):
+        names = getattr(objective, attribute)
+        where = f"{type(objective).__name__}.{attribute}"
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f'{where} is {names!r}: expected a tuple of names, such as ("proba",).')
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(
+                f"{where} names {', '.join(map(repr, unknown))}, which is none of {whose}: "
+                f"expected some of {', '.join(map(repr, known))}."
+            )
 
 
 def check_needs(objective: Objective, fields: list[str]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lelp_sklearn.losses import fold, label_loss
 from lelp_sklearn.objectives import Objective
-from lelp_sklearn.objectives._base import split_loss
+from lelp_sklearn.objectives._base import check_loss, split_loss
 from lelp_sklearn.outputs import StudentOutputs
 
 _WEIGHTS = "weights of answered and of other rows"
@@ -54,11 +54,14 @@ def weights_apart(weight: NDArray, answered: NDArray) -> dict[str, NDArray]:
 
 
 def loss_of(
-    objective: Objective, outputs: StudentOutputs, batch: Any, progress: float
+    objective: Objective, outputs: StudentOutputs, batch: Any, progress: float, check: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """An objective's loss of a batch and the scalars beside it."""
+    """An objective's loss of a batch and the scalars beside it; checked, where that is asked."""
     if _WEIGHTS not in batch.targets:
-        return split_loss(objective.loss(outputs, batch.targets, progress))
+        loss = objective.loss(outputs, batch.targets, progress)
+        if check:
+            check_loss(objective, loss)
+        return split_loss(loss)
     targets = dict(batch.targets)
     weights = targets.pop(_WEIGHTS)
     taught, alone = weights.sum(dim=0)
@@ -66,5 +69,8 @@ def loss_of(
     labels = (label_loss(logits, batch[1]) * weights[:, 1]).sum()
     if taught == 0:
         return labels / alone, {}
-    loss, terms = split_loss(objective.loss(outputs, targets, progress))
+    loss = objective.loss(outputs, targets, progress)
+    if check:
+        check_loss(objective, loss)
+    loss, terms = split_loss(loss)
     return (taught * loss + labels) / (taught + alone), terms

@@ -114,7 +114,7 @@ CASES = {
     "learned weights": lambda: student(
         objective=WeightedSum([("kd", KD()), ("bank", CompRess())], weights="uncertainty")
     ),
-    "memory bank": lambda: student(objective=CRD(memory="bank", corruption=0.3)),
+    "memory bank": lambda: student(objective=KD() + CRD(memory="bank", corruption=0.3)),
     "skorch's schedule": lambda: student(
         schedule=None, callbacks=[("steps", LRScheduler("StepLR", step_size=2, gamma=0.3))]
     ),

@@ -286,7 +286,7 @@ class Greedy(nn.Module):
     [
         KD(),
         KD() + 20 * RKD(),
-        CRD(),
+        KD() + CRD(),
         KD(alpha=0.3) + 0.1 * CRD(memory="bank"),
     ],
 )
