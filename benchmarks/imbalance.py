@@ -46,7 +46,7 @@ def models(seed):
     kd = StudentClassifier(MLP, objective=KD(alpha=0.0), random_state=seed, **SETTINGS)
     lelp = LELPStudentClassifier(
         MLP,
-        projector=LELPProjector(),
+        projector=LELPProjector(n_subclasses=6),
         subclass_weight=0.1,
         alpha=0.0,
         random_state=seed,

@@ -32,7 +32,7 @@ def seed_unseeded(estimator: Any, seed: int) -> Any:
         for name, value in params.items()
         if name.rpartition("__")[2] == "random_state"
         and value is None
-        and not any(_is_fitted_part(params.get(holder)) for holder in _holders(name))
+        and not any(_has_its_own(params.get(holder)) for holder in _holders(name))
     ]
     # Seeds of their own, as two parts of a kind would otherwise draw the same.
     return estimator.set_params(**{name: seed + i for i, name in enumerate(unseeded)})
@@ -43,7 +43,10 @@ def _holders(name: str) -> list[str]:
     return ["__".join(parts[:i]) for i in range(1, len(parts))]
 
 
-def _is_fitted_part(part: Any) -> bool:
+def _has_its_own(part: Any) -> bool:
+    """Whether a part is fitted, or stands for a default object, which its holder seeds."""
+    if part is None:
+        return True
     if not isinstance(part, BaseEstimator) or not hasattr(part, "fit"):
         return False
     try:

@@ -40,7 +40,7 @@ class OnEmbeddings(Objective):
         """Check the parameters and take the mean; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         assert teacher.embeddings is not None
-        self.mean_ = teacher.embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.mean_ = teacher.embeddings.mean(axis=0, dtype=np.float64)
         return self
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
@@ -55,7 +55,8 @@ class OnEmbeddings(Objective):
                 f"teacher_embeddings has {embeddings.shape[1]} columns, and {len(self.mean_)} in "
                 "the first call: pass those of the same teacher, or fit anew."
             )
-        return embeddings.astype(np.float32, copy=False) - self.mean_
+        # Centred before the cast: far from 0, float32 holds no two rows apart.
+        return (embeddings - self.mean_.astype(embeddings.dtype)).astype(np.float32, copy=False)
 
 
 def principal_directions(
@@ -73,7 +74,7 @@ def row_ids(embeddings: NDArray) -> NDArray[np.int64]:
 
     Rows thus know themselves again in a bank, whatever rows a student is trained on next.
     """
-    rows = np.ascontiguousarray(embeddings, dtype=np.float32)
+    rows = np.ascontiguousarray(embeddings, dtype=np.float64)
     digests = b"".join(blake2b(row.data, digest_size=8).digest() for row in rows)
     return np.frombuffer(digests, dtype=np.int64)
 

@@ -48,6 +48,10 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         skorch's own.
     """
 
+    # While it trains only, as an instance's:
+    unchecked = False  # the loss, until a first batch
+    head_trained = False  # by any stage so far
+
     optimizer: type[torch.optim.Optimizer]
     callbacks: list[Any]
     callbacks_: list[tuple[str, Any]]
@@ -81,8 +85,6 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         self.stage = 0
         self.n_parts = 1  # of a batch
         self.guard: Any = None  # while it trains
-        self.unchecked = False  # the loss, until the first batch of a training
-        self.head_trained = False  # by any batch so far
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -83,6 +83,8 @@ def train(
             net.initialize_callbacks()
             return net.train_on(batches, epochs)
     finally:
+        for name in ("unchecked", "head_trained"):
+            vars(net).pop(name, None)
         if saved is not None:
             net.forget_callback(saved)
 

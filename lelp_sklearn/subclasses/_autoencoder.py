@@ -31,7 +31,7 @@ class AutoencoderSplitter(PerClassSplitter):
 
     Parameters
     ----------
-    n_subclasses : int, mapping of label to int, or "auto", default=6
+    n_subclasses : int, mapping of label to int, or "auto", default="auto"
         Subclasses a class, S. A class with 1 is not split. "auto" is the rule of
         :class:`LELPProjector`, on the standardised embeddings.
     subclass_temperature : float, default=0.3
@@ -110,7 +110,7 @@ class AutoencoderSplitter(PerClassSplitter):
     def __init__(
         self,
         *,
-        n_subclasses: int | Mapping[Any, int] | str = 6,
+        n_subclasses: int | Mapping[Any, int] | str = "auto",
         subclass_temperature: float = 0.3,
         n_components: int = 8,
         hidden: Sequence[int] = (64,),

@@ -43,7 +43,7 @@ class CCASplitter(PerClassSplitter):
 
     Parameters
     ----------
-    n_subclasses : int, mapping of label to int, or "auto", default=6
+    n_subclasses : int, mapping of label to int, or "auto", default="auto"
         Subclasses a class, S. A class with 1 is not split. "auto" is the rule of
         :class:`LELPProjector`, on the standardised embeddings.
     subclass_temperature : float, default=0.1
@@ -120,7 +120,7 @@ class CCASplitter(PerClassSplitter):
     def __init__(
         self,
         *,
-        n_subclasses: int | Mapping[Any, int] | str = 6,
+        n_subclasses: int | Mapping[Any, int] | str = "auto",
         subclass_temperature: float = 0.1,
         regularization: float = 0.1,
         view: BaseEstimator | None = None,

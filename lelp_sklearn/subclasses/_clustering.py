@@ -42,7 +42,7 @@ class ClusterSplitter(DefaultObjects, PerClassSplitter):
         Any of scikit-learn's; None is :class:`~sklearn.cluster.KMeans`. Where it has the parameter
         ``n_clusters`` or ``n_components`` and that is not None, it is set to the class's number of
         subclasses.
-    n_subclasses : int, mapping of label to int, or "auto", default=6
+    n_subclasses : int, mapping of label to int, or "auto", default="auto"
         Subclasses a class, S. A clusterer that counts for itself may find fewer, down to one; of
         more, the smallest cluster is merged into the nearest one until S are left. A class with 1
         is not split. "auto" is the rule of :class:`LELPProjector`, on the standardised embeddings
@@ -114,7 +114,7 @@ class ClusterSplitter(DefaultObjects, PerClassSplitter):
         self,
         estimator: BaseEstimator | None = None,
         *,
-        n_subclasses: int | Mapping[Any, int] | str = 6,
+        n_subclasses: int | Mapping[Any, int] | str = "auto",
         subclass_temperature: float = 0.1,
         reduce: int | BaseEstimator | None = None,
         null_space: bool | str = "auto",

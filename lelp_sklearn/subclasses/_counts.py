@@ -23,10 +23,10 @@ def auto_counts(moments: ClassMoments, outside: NDArray | None, kind: str) -> ND
     """
     each = 2 // n_basis_directions(2, kind)  # subclasses a direction
     counts = np.ones(len(moments.classes), dtype=np.int64)
-    for c, (n_rows, mean) in enumerate(zip(moments.count, moments.mean, strict=True)):
+    for c, n_rows in enumerate(moments.count):
         scatter = restricted(moments.scatter[c], outside)
         room = min(_MOST, int(n_rows) // _ROWS_EACH, each * len(scatter))
-        if room < 2 or np.trace(scatter) <= 1e-14 * n_rows * (mean @ mean):
+        if room < 2 or moments.is_constant(c, scatter):
             continue
         explained = np.cumsum(np.linalg.eigvalsh(scatter)[::-1]) / np.trace(scatter)
         n_directions = 1 + int(np.sum(explained < _EXPLAINED - 1e-9))

@@ -77,7 +77,7 @@ def class_shortage(
     if n_basis > n_left:
         left = f"n_features={len(mean)}, of which {n_left} are left beside what the logits say"
         return too_few_columns_message(label, n_basis, n_subclasses, left)
-    if np.trace(moments.scatter[c]) <= 1e-14 * n_rows * (mean @ mean):
+    if moments.is_constant(c):
         return no_spread_message(label, n_rows)
     return None
 

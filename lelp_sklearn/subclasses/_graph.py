@@ -33,7 +33,7 @@ class GraphSplitter(PerClassSplitter):
     ----------
     n_neighbors : int, default=10
         k, of the graph and of the vote; at most the class's rows are used.
-    n_subclasses : int, mapping of label to int, or "auto", default=6
+    n_subclasses : int, mapping of label to int, or "auto", default="auto"
         Subclasses a class, S. A class with 1 is not split. "auto" is the rule of
         :class:`LELPProjector`, on the standardised embeddings.
     subclass_temperature : float, default=1.0
@@ -90,7 +90,7 @@ class GraphSplitter(PerClassSplitter):
         self,
         *,
         n_neighbors: int = 10,
-        n_subclasses: int | Mapping[Any, int] | str = 6,
+        n_subclasses: int | Mapping[Any, int] | str = "auto",
         subclass_temperature: float = 1.0,
         null_space: bool | str = "auto",
         max_rows: int | None = 5000,
@@ -105,12 +105,15 @@ class GraphSplitter(PerClassSplitter):
 
     def _fit_class(self, Z: NDArray, label: Any, n_subclasses: int, seed: int) -> ClassSplit:
         Z = subsample(Z, self.max_rows, seed)
-        with warnings.catch_warnings():
-            # Unconnected parts are what a class with well-kept groups has, and are found first.
-            warnings.filterwarnings("ignore", message="Graph is not fully connected")
-            communities = spectral_clustering(
-                neighbour_graph(Z, self.n_neighbors), n_clusters=n_subclasses, random_state=seed
-            )
+        if len(Z) == n_subclasses:  # a row each, of which no spectrum is to be had
+            communities = np.arange(n_subclasses)
+        else:
+            with warnings.catch_warnings():
+                # Unconnected parts are what a class with well-kept groups has, and are found first.
+                warnings.filterwarnings("ignore", message="Graph is not fully connected")
+                communities = spectral_clustering(
+                    neighbour_graph(Z, self.n_neighbors), n_clusters=n_subclasses, random_state=seed
+                )
         k = min(self.n_neighbors, len(Z))
         vote = KNeighborsClassifier(k, weights=neighbour_weights).fit(Z, communities)
         return PosteriorSplit(vote, len(vote.classes_))

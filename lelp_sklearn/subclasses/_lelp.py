@@ -51,7 +51,7 @@ class LELPProjector(ProjectionSplitter):
 
     Parameters
     ----------
-    n_subclasses : int, mapping of label to int, or "auto", default=6
+    n_subclasses : int, mapping of label to int, or "auto", default="auto"
         Subclasses a class, S. A class with 1 is not split; where all are 1, a student learns as
         from KD, and its head has one logit a class. "auto" gives each class as many as the
         principal directions that explain 90 % of its variance without the null space (twice as
@@ -151,7 +151,7 @@ class LELPProjector(ProjectionSplitter):
     def __init__(
         self,
         *,
-        n_subclasses: int | Mapping[Any, int] | str = 6,
+        n_subclasses: int | Mapping[Any, int] | str = "auto",
         subclass_temperature: float = 0.3,
         directions: str = "rotated",
         null_space: bool | str = "auto",

@@ -18,6 +18,8 @@ _BLOCK_SIZE = 2**26
 _PART_ROWS = 2**15
 _CHUNK_ROWS = 2048
 _FEW_ROWS = 512
+# What the layers of a teacher round a number to, as a share of it, by the bytes of its type.
+PRECISION = {2: 1e-3, 4: 1.2e-7, 8: 1e-11}
 # Log-probabilities of exact zeros stop here, at float32's smallest normal number.
 _SMALLEST_PROBA = float(np.finfo(np.float32).tiny)
 
@@ -27,7 +29,8 @@ class ClassMoments:
 
     ``cross`` is the cross moment of all rows' embeddings and centred log-probabilities, kept
     only where the teacher's probabilities are given: the least squares that recovers the
-    teacher's output weights needs nothing else.
+    teacher's output weights needs nothing else. ``precision`` is what the rows' type rounds a
+    number to, as a share of it.
 
     Parameters
     ----------
@@ -45,6 +48,7 @@ class ClassMoments:
         self.count = np.zeros(n_classes, dtype=np.int64)
         self.mean = np.zeros((n_classes, n_features))
         self.scatter = np.zeros((n_classes, n_features, n_features))
+        self.precision = 0.0
         self.n_proba = n_proba
         self.logit_mean = np.zeros(n_proba or 0)
         self.cross = np.zeros((n_features, n_proba or 0))
@@ -57,6 +61,7 @@ class ClassMoments:
         """
         classes, codes = np.unique(y, return_inverse=True)
         moments = cls(classes, H.shape[1], None if proba is None else proba.shape[1])
+        moments.precision = PRECISION[H.dtype.itemsize]
         step = max(1, _BLOCK_SIZE // H.shape[1])
         with np.errstate(invalid="ignore", over="ignore"), blas_threads() as map_:
             for start in range(0, len(H), step):
@@ -86,6 +91,7 @@ class ClassMoments:
                 "expected labels of one type."
             ) from error
         total = ClassMoments(classes, self.mean.shape[1], self.n_proba)
+        total.precision = max(self.precision, other.precision)
         for part in (self, other):
             total._add_logits(part.total_count, part.total_mean, part.logit_mean, part.cross)
             for c, place in enumerate(np.searchsorted(classes, part.classes)):
@@ -107,6 +113,17 @@ class ClassMoments:
         """Scatter of all rows around their common mean, shape (D, D)."""
         between = self.mean - self.total_mean
         return self.scatter.sum(axis=0) + (between.T * self.count) @ between
+
+    def is_constant(self, c: int, scatter: NDArray | None = None) -> bool:
+        """Whether the rows of class number c differ by no more than their type rounds.
+
+        In part of their space, where its scatter is given.
+        """
+        whole = np.trace(self.scatter[c])
+        rounding = self.precision**2 * self.count[c] * (self.mean[c] @ self.mean[c])
+        if whole <= rounding or scatter is None:
+            return bool(whole <= rounding)
+        return bool(np.trace(scatter) <= max(rounding, 1e-12 * whole))
 
     @property
     def finite(self) -> bool:

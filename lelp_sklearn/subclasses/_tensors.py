@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lelp_sklearn.subclasses._moments import ClassMoments, centred_log_proba
+from lelp_sklearn.subclasses._moments import PRECISION, ClassMoments, centred_log_proba
 
 _BLOCK_SIZE = 2**26  # numbers copied and multiplied at a time: 256 MB in float32
 
@@ -39,6 +39,7 @@ def tensor_moments(H: Any, y: NDArray, proba: NDArray | None) -> ClassMoments:
     H = H.detach()
     classes, codes = np.unique(y, return_inverse=True)
     moments = ClassMoments(classes, H.shape[1], None if proba is None else proba.shape[1])
+    moments.precision = PRECISION[H.element_size()]
     step = max(1, _BLOCK_SIZE // H.shape[1])
     for start in range(0, len(H), step):
         rows = slice(start, start + step)

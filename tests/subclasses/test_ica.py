@@ -40,7 +40,7 @@ def test_max_iter_ends_the_search_and_too_few_columns_are_said():
     assert short.n_iter_ == 1
     assert ICASplitter(n_subclasses={0: 1, 1: 3}, null_space=False).fit(H, y).n_iter_ > 1
     with pytest.raises(ValueError, match=r"class 0 needs 6 directions .* n_features=5"):
-        ICASplitter(null_space=False).fit(H, y)
+        ICASplitter(n_subclasses=6, null_space=False).fit(H, y)
 
 
 def test_a_rotation_that_needs_rows_has_no_partial_fit():
