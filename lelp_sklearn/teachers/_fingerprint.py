@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import logging
 import random
-import re
+import sys
 import threading
 import types
-from collections.abc import Callable, Iterable
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from skorch import NeuralNet
 
-# Attributes that change without changing what a teacher says.
+# Attributes of a library's estimators that change without changing what a teacher says.
 _IGNORED = {
     "_sklearn_version",
     "_sklearn_output_config",
@@ -30,8 +33,66 @@ _IGNORED = {
 }
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice)
 _PLAIN = {bool, int, float, str, type(None), np.int64, np.int32}
-# Of a torch module, beside its weights.
-_ATTRIBUTES = (bool, int, float, str, types.FunctionType, types.BuiltinFunctionType)
+# Of a torch module: its mode, which every teacher sets, and what is not used in a forward pass.
+_NOT_IN_FORWARD = {
+    "training",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_is_full_backward_hook",
+    "_non_persistent_buffers_set",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+}
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks")  # by numbers that differ from copy to copy
+_HOOK_FLAGS = (
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
+# Of a skorch net: what training alone reads or writes, and where it runs.
+_NOT_IN_PREDICT = {
+    "_kwargs",
+    "_modules",
+    "_criteria",
+    "_optimizers",
+    "_params_to_validate",
+    "callbacks",
+    "callbacks_",
+    "criterion_",
+    "cuda_dependent_attributes_",
+    "device",
+    "history_",
+    "init_context_",
+    "initialized_",
+    "iterator_train",
+    "lr",
+    "max_epochs",
+    "module",
+    "module_",
+    "optimizer",
+    "optimizer_",
+    "prefixes_",
+    "train_split",
+    "verbose",
+    "virtual_params_",
+    "warm_start",
+}
+_TRAINING_PREFIXES = ("callbacks__", "iterator_train__", "optimizer__")
+# Of a user's class: what Python or a decorator writes there, and what no method reads.
+_NOT_IN_METHODS = {
+    "__annotations__",
+    "__dict__",
+    "__doc__",
+    "__firstlineno__",
+    "__module__",
+    "__orig_bases__",
+    "__parameters__",
+    "__static_attributes__",
+    "__weakref__",
+    "_abc_impl",
+}
 # Where chance stands, which device or which thread: no part of the content.
 _STATELESS = (
     np.random.RandomState,
@@ -54,7 +115,8 @@ def fingerprint(teacher: Any) -> str:
     teacher : object
         A scikit-learn estimator, a torch module, a skorch net, a student of this package, or any
         object that could be pickled; nothing is. One that has a method ``__fingerprint__`` or
-        ``fingerprint`` is asked instead, wherever in the teacher it stands.
+        ``fingerprint``, or a string of the first name, is asked for it instead, wherever in the
+        teacher it stands.
 
     Returns
     -------
@@ -64,15 +126,18 @@ def fingerprint(teacher: Any) -> str:
     Raises
     ------
     TypeError
-        If a part has no content to hash.
+        If a part has no content to hash. Nothing is guessed.
 
     Notes
     -----
-    Parameters and fitted attributes count; of a torch module its structure (class names, ``repr``,
-    plain attributes such as ``self.scale = 2``) and its ``state_dict``, on whatever device; of a
-    skorch net and of a student its classes and module, not its history. Random states,
-    ``n_jobs``, ``verbose`` and cached properties do not count. Functions count by name and
-    bytecode. The code of classes does not: after changing it, clear the cache.
+    Parameters and fitted attributes count. Of a torch module these are its class, weights, buffers,
+    attributes and forward hooks, on whatever device; of a skorch net and of a student, what
+    predicting uses, and not its history. Functions, methods and classes of the user count by their
+    code and by the globals and helpers that it reads, so that a helper redefined in a notebook
+    makes another teacher. The code of installed packages counts by name, and so does what a
+    function reads from outside of Python, such as a file: after changing either, clear the cache.
+    Random states and cached properties do not count, nor do ``n_jobs`` and ``verbose`` of
+    estimators of installed packages.
 
     Examples
     --------
@@ -113,7 +178,10 @@ class _Fingerprint:
     def _of_object(self, value: Any) -> bytes:
         own = _own_fingerprint(value)
         if own is not None:
-            return _digest("own", _name(type(value)).encode(), self.of(own()))
+            said = own() if callable(own) else own
+            return _digest("own", _name(type(value)).encode(), self.of(said))
+        if type(value) in _CONTAINERS:
+            return _CONTAINERS[type(value)](self, value)
         for kinds, method in _METHODS:
             if isinstance(value, kinds):
                 return method(self, value)
@@ -122,6 +190,11 @@ class _Fingerprint:
     def _of_array(self, value: NDArray) -> bytes:
         if isinstance(value, np.ma.MaskedArray):
             return self.all_of("masked", (value.filled(), np.ma.getmaskarray(value)))
+        if type(value) not in (np.ndarray, np.memmap):
+            plain = value.view(np.ndarray)
+            return self.all_of(
+                "array of a kind", (type(value), getattr(value, "__dict__", {}), plain)
+            )
         if value.dtype.names:  # field by field, as what pads them is arbitrary
             fields = [(name, value[name]) for name in value.dtype.names]
             return self.all_of("structured", fields)
@@ -137,10 +210,15 @@ class _Fingerprint:
         rows = value.tocsr(copy=True)
         rows.sum_duplicates()
         parts = rows.shape, rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data
-        return self.all_of("sparse", parts)
+        # The product of two matrices is another one than that of two arrays.
+        return self.all_of("sparse", (isinstance(value, sparse.sparray), *parts))
 
     def _of_tensor(self, value: torch.Tensor) -> bytes:
         value = value.detach()
+        if hasattr(value, "__tensor_flatten__"):
+            names, context = value.__tensor_flatten__()
+            parts = {name: getattr(value, name) for name in names}
+            return self.all_of("tensor of a kind", (type(value), parts, context))
         if value.is_quantized:
             return self.all_of("quantized", (repr(value.qscheme()), value.dequantize()))
         if value.layout != torch.strided:
@@ -150,26 +228,53 @@ class _Fingerprint:
         return _digest("tensor", what, data.data)
 
     def _of_module(self, value: torch.nn.Module) -> bytes:
-        structure = [
-            (name, _name(type(module)), _plain_attributes(module))
-            for name, module in value.named_modules()
+        if isinstance(value, torch.jit.ScriptModule):
+            return self._of_script(value)
+        state = {
+            name: part
+            for name, part in vars(value).items()
+            if name not in _NOT_IN_FORWARD and name not in _HOOKS and name not in _HOOK_FLAGS
+        }
+        hooks = [
+            [
+                (hook, [number in getattr(value, flag, {}) for flag in _HOOK_FLAGS])
+                for number, hook in getattr(value, name, {}).items()
+            ]
+            for name in _HOOKS
         ]
-        shown = re.sub(" at 0x[0-9a-fA-F]+", "", repr(value))
-        return self.all_of("module", (shown, structure, dict(value.state_dict())))
+        return self.all_of("module", (type(value), _by_name(state), hooks))
+
+    def _of_script(self, value: torch.jit.ScriptModule) -> bytes:
+        """The files of its archive, but for those that say where the code was written."""
+        buffer = io.BytesIO()
+        torch.jit.save(value, buffer)
+        with zipfile.ZipFile(buffer) as archive:
+            names = [n.partition("/")[2] for n in archive.namelist()]
+            root = archive.namelist()[0].partition("/")[0]
+            kept = sorted(
+                n for n in names if not n.endswith(".debug_pkl") and n != ".data/serialization_id"
+            )
+            return self.all_of("script", [(name, archive.read(f"{root}/{name}")) for name in kept])
 
     def _of_net(self, value: NeuralNet) -> bytes:
-        names = ("criterion", "predict_nonlinearity", "classes", "classes_inferred_")
         module = getattr(value, "module_", value.module)
-        parts = [getattr(value, name, None) for name in names]
-        return self.all_of("net", (_name(type(value)), module, parts))
+        if _is_library(type(value).__module__) and type(value).__module__.startswith(
+            "lelp_sklearn"
+        ):
+            return self.all_of("net", (type(value), module, value.predict_nonlinearity))
+        state = {
+            name: part
+            for name, part in vars(value).items()
+            if name not in _NOT_IN_PREDICT and not name.startswith(_TRAINING_PREFIXES)
+        }
+        return self.all_of("net", (type(value), module, _by_name(state)))
 
     def _of_dict(self, value: Any) -> bytes:
-        """In any order, so that a vocabulary counts by what it says."""
+        """In its order, which decides what a loop over it does."""
         if all(type(part) in _PLAIN for item in value.items() for part in item):
-            items = sorted(repr(item).encode("utf-8", "surrogatepass") for item in value.items())
-        else:
-            items = sorted(self.of(key) + self.of(item) for key, item in value.items())
-        return _digest(_name(type(value)), *items)
+            content = repr(list(value.items())).encode("utf-8", "surrogatepass")
+            return _digest("plain dict", content)
+        return self.all_of("dict", [part for item in value.items() for part in item])
 
     def _of_list(self, value: Any) -> bytes:
         if all(type(part) in _PLAIN for part in value):
@@ -193,15 +298,36 @@ class _Fingerprint:
         return _digest("enum", _name(type(value)).encode(), value.name.encode())
 
     def _of_code(self, value: types.CodeType) -> bytes:
-        return self.all_of("code", (value.co_code, value.co_consts, value.co_names))
+        parts = value.co_code, value.co_consts, value.co_names, value.co_exceptiontable
+        return self.all_of("code", parts)
 
     def _of_function(self, value: types.FunctionType) -> bytes:
         closure = inspect.getclosurevars(value).nonlocals if value.__closure__ else {}
-        parts = value.__code__, value.__defaults__, value.__kwdefaults__, closure
-        return self.all_of(_name(value), parts)
+        parts = value.__defaults__, value.__kwdefaults__, closure, dict(vars(value))
+        if _is_library(value.__module__):
+            return self.all_of(_name(value), parts)
+        read = [part for item in _globals_read(value) for part in item]
+        return self.all_of(_name(value), (value.__code__, *parts, read))
 
     def _of_method(self, value: types.MethodType) -> bytes:
-        return self.all_of("method", (value.__func__.__qualname__, value.__self__))
+        return self.all_of("method", (value.__func__, value.__self__))
+
+    def _of_class(self, value: type) -> bytes:
+        if _is_library(value.__module__):
+            return self._of_name(value)
+        content = {
+            name: part
+            for name, part in vars(value).items()
+            if name not in _NOT_IN_METHODS and not name.startswith("__dataclass_")
+        }
+        return self.all_of(_name(value), (value.__bases__, _by_name(content)))
+
+    def _of_descriptor(self, value: Any) -> bytes:
+        if isinstance(value, property):
+            return self.all_of("property", (value.fget, value.fset))
+        if isinstance(value, functools.cached_property):
+            return self.all_of("cached property", [value.func])
+        return self.all_of(type(value).__name__, [value.__func__])
 
     def _of_builtin(self, value: Any) -> bytes:
         owner = getattr(value, "__self__", None)
@@ -216,8 +342,12 @@ class _Fingerprint:
         """Whatever pickle would rebuild it from, taken apart."""
         kind = type(value)
         if isinstance(getattr(value, "net_", None), NeuralNet) and hasattr(value, "objective_"):
+            # A student predicts by what it was fitted to; the objective has done its work.
+            fitted = {n: v for n, v in vars(value).items() if n.endswith("_") and n != "objective_"}
             n_subclasses = value.objective_.n_subclasses_
-            return self.all_of(_name(kind), (value.classes_, n_subclasses, value.net_))
+            return self.all_of("student", (kind, n_subclasses, _by_name(fitted)))
+        if hasattr(value, "__wrapped__") and kind.__name__ == "_lru_cache_wrapper":
+            return self.all_of("lru_cache", [value.__wrapped__])
         if kind.__module__.startswith("sklearn.neighbors._") and hasattr(value, "get_tree_stats"):
             # A tree of neighbours, which counts its searches beside its arrays and metric.
             parts = [part for part in value.__getstate__() if not isinstance(part, int)]
@@ -227,7 +357,8 @@ class _Fingerprint:
         except TypeError as error:
             raise TypeError(
                 f"the teacher holds a {_name(kind)}, whose content cannot be hashed ({error}): "
-                "give the teacher a method __fingerprint__() that returns a string for its content."
+                "give the teacher a method __fingerprint__() that returns a string for its "
+                "content, or pass fingerprint= to TeacherCache.outputs."
             ) from error
         if isinstance(reduced, str):
             return _digest("global", kind.__module__.encode(), reduced.encode())
@@ -235,14 +366,20 @@ class _Fingerprint:
         if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
             state = dict(state[0] or {}) | state[1]  # beside the __dict__, the __slots__
         if isinstance(state, dict):
-            state = {k: v for k, v in state.items() if not _is_ignored(kind, k)}
-        rebuilt_from = (build, args, state, list(items or ()), dict(pairs or ()))
+            library = _is_library(kind.__module__)
+            state = {
+                name: part
+                for name, part in state.items()
+                if not _is_cached(kind, name) and not (library and name in _IGNORED)
+            }
+            state = _by_name(state)
+        rebuilt_from = (kind, build, args, state, list(items or ()), dict(pairs or ()))
         return self.all_of(_name(kind), rebuilt_from)
 
 
 # The first that fits.
 _METHODS: list[tuple[Any, Callable[[_Fingerprint, Any], bytes]]] = [
-    (type, _Fingerprint._of_name),
+    (type, _Fingerprint._of_class),
     (np.ndarray, _Fingerprint._of_array),
     (np.generic, _Fingerprint._of_number),
     ((sparse.spmatrix, sparse.sparray), _Fingerprint._of_sparse),
@@ -255,13 +392,24 @@ _METHODS: list[tuple[Any, Callable[[_Fingerprint, Any], bytes]]] = [
     (types.MethodType, _Fingerprint._of_method),
     ((types.BuiltinFunctionType, np.ufunc), _Fingerprint._of_builtin),
     (types.CodeType, _Fingerprint._of_code),
+    (
+        (property, functools.cached_property, staticmethod, classmethod),
+        _Fingerprint._of_descriptor,
+    ),
+    ((types.GetSetDescriptorType, types.MemberDescriptorType), _Fingerprint._of_name),
     (types.ModuleType, _Fingerprint._of_name),
     (functools.partial, _Fingerprint._of_partial),
     ((bytearray, memoryview), _Fingerprint._of_bytes),
-    ((dict, types.MappingProxyType), _Fingerprint._of_dict),
-    ((list, tuple), _Fingerprint._of_list),
-    ((set, frozenset), _Fingerprint._of_set),
 ]
+# Of subclasses, the state counts as well.
+_CONTAINERS: dict[type, Callable[[_Fingerprint, Any], bytes]] = {
+    dict: _Fingerprint._of_dict,
+    types.MappingProxyType: _Fingerprint._of_dict,
+    list: _Fingerprint._of_list,
+    tuple: _Fingerprint._of_list,
+    set: _Fingerprint._of_set,
+    frozenset: _Fingerprint._of_set,
+}
 
 
 def _digest(kind: str, *parts: bytes | memoryview) -> bytes:
@@ -278,24 +426,57 @@ def _name(value: Any) -> str:
     return f"{getattr(value, '__module__', '')}.{name}"
 
 
-def _own_fingerprint(value: Any) -> Callable[[], Any] | None:
-    """A fingerprint method of the object's class, if it has one."""
+def _own_fingerprint(value: Any) -> Any:
+    """What the object or its class has as a fingerprint: a method, a string, or None."""
     if isinstance(value, type):
         return None
-    for name in ("__fingerprint__", "fingerprint"):
-        if callable(getattr(type(value), name, None)):
-            return getattr(value, name)
-    return None
+    own = getattr(value, "__fingerprint__", None)
+    if own is not None:
+        return own
+    method = getattr(type(value), "fingerprint", None)
+    return value.fingerprint if callable(method) else None
 
 
-def _is_ignored(kind: type, name: str) -> bool:
-    cached = isinstance(inspect.getattr_static(kind, str(name), None), functools.cached_property)
-    return cached or name in _IGNORED
+def _by_name(state: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Attributes in one order, whatever order they were set in."""
+    return sorted(((str(name), part) for name, part in state.items()), key=lambda item: item[0])
 
 
-def _plain_attributes(module: torch.nn.Module) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if type(value) in _ATTRIBUTES and name != "training" and name[0] != "_"
-    }
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(kind, str(name), None), functools.cached_property)
+
+
+@functools.cache
+def _is_library(module: str | None) -> bool:
+    """Whether a module is installed, and not code that a user edits."""
+    root = (module or "").partition(".")[0]
+    if root in sys.stdlib_module_names or root == "lelp_sklearn":
+        return True
+    loaded = sys.modules.get(root)
+    file = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", ())), None)
+    return file is not None and not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+
+def _globals_read(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Global names in a function's code and what they stand for; modules of a user are opened."""
+    names = sorted(_names_in(function.__code__))
+    modules = []
+    for name in names:
+        value = function.__globals__.get(name, sys.modules.get(name))
+        if isinstance(value, types.ModuleType) and not _is_library(value.__name__):
+            modules.append(value)
+        elif name in function.__globals__:
+            yield name, value
+    for module in modules:  # grows by the modules found in modules
+        for name in names:
+            value = vars(module).get(name)
+            if isinstance(value, types.ModuleType) and not _is_library(value.__name__):
+                if value not in modules:
+                    modules.append(value)
+            elif name in vars(module):
+                yield f"{module.__name__}.{name}", value
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    nested = (part for part in code.co_consts if isinstance(part, types.CodeType))
+    return set(code.co_names).union(*map(_names_in, nested))
