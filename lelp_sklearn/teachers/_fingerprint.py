@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import io
+import json
 import logging
+import pickletools
 import random
+import re
 import sys
 import threading
 import types
@@ -44,6 +47,7 @@ _NOT_IN_FORWARD = {
     "_state_dict_pre_hooks",
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
+    "model_card_data",  # of a sentence-transformer: notes on itself
 }
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks")  # by numbers that differ from copy to copy
 _HOOK_FLAGS = (
@@ -245,16 +249,23 @@ class _Fingerprint:
         return self.all_of("module", (type(value), _by_name(state), hooks))
 
     def _of_script(self, value: torch.jit.ScriptModule) -> bytes:
-        """The files of its archive, but for those that say where the code was written."""
+        """Its archive, but for what tells one copy from another: numbers in the names of types."""
         buffer = io.BytesIO()
         torch.jit.save(value, buffer)
         with zipfile.ZipFile(buffer) as archive:
-            names = [n.partition("/")[2] for n in archive.namelist()]
-            root = archive.namelist()[0].partition("/")[0]
-            kept = sorted(
-                n for n in names if not n.endswith(".debug_pkl") and n != ".data/serialization_id"
+            files = [(name, archive.read(name)) for name in archive.namelist()]
+        content: list[Any] = []
+        for name, data in files:
+            if name.endswith((".debug_pkl", ".data/serialization_id")):
+                continue
+            # Only read, and never run: a list of the pickle's instructions.
+            kept = (
+                repr([(op.name, arg) for op, arg, _ in pickletools.genops(data)]).encode()
+                if name.endswith(".pkl")
+                else data
             )
-            return self.all_of("script", [(name, archive.read(f"{root}/{name}")) for name in kept])
+            content.append((_without_number(name.encode()), _without_number(kept)))
+        return self.all_of("script", sorted(content))
 
     def _of_net(self, value: NeuralNet) -> bytes:
         module = getattr(value, "module_", value.module)
@@ -341,6 +352,8 @@ class _Fingerprint:
     def _of_state(self, value: Any) -> bytes:
         """Whatever pickle would rebuild it from, taken apart."""
         kind = type(value)
+        if _is_a(kind, "transformers", "PreTrainedTokenizerBase"):
+            return self._of_tokenizer(value)
         if isinstance(getattr(value, "net_", None), NeuralNet) and hasattr(value, "objective_"):
             # A student predicts by what it was fitted to; the objective has done its work.
             fitted = {n: v for n, v in vars(value).items() if n.endswith("_") and n != "objective_"}
@@ -375,6 +388,15 @@ class _Fingerprint:
             state = _by_name(state)
         rebuilt_from = (kind, build, args, state, list(items or ()), dict(pairs or ()))
         return self.all_of(_name(kind), rebuilt_from)
+
+    def _of_tokenizer(self, value: Any) -> bytes:
+        """Without how it cuts and pads, which every call sets anew."""
+        state = {n: v for n, v in vars(value).items() if n != "_tokenizer"}
+        fast = getattr(value, "_tokenizer", None)
+        if fast is not None:
+            state["_tokenizer"] = json.loads(fast.to_str())
+            state["_tokenizer"].update(truncation=None, padding=None)
+        return self.all_of("tokenizer", (type(value), _by_name(state)))
 
 
 # The first that fits.
@@ -442,8 +464,19 @@ def _by_name(state: dict[str, Any]) -> list[tuple[str, Any]]:
     return sorted(((str(name), part) for name, part in state.items()), key=lambda item: item[0])
 
 
+def _without_number(name: bytes) -> bytes:
+    return re.sub(rb"\.?___torch_mangle_\d+", b"", name)
+
+
 def _is_cached(kind: type, name: str) -> bool:
     return isinstance(inspect.getattr_static(kind, str(name), None), functools.cached_property)
+
+
+def _is_a(kind: type, package: str, name: str) -> bool:
+    """Whether a class comes from one of a package that need not be installed."""
+    return any(
+        c.__name__ == name and c.__module__.partition(".")[0] == package for c in kind.__mro__
+    )
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 from datetime import date, time, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,14 +20,17 @@ from lelp_sklearn.teachers._multilinear import multilinear
 _KEY_BYTES = 16
 
 
-def row_keys(X: Any) -> NDArray[np.uint64]:
+def row_keys(X: Any, secret: bytes = b"") -> NDArray[np.uint64]:
     """A 128-bit key of each row: equal rows have equal keys, whatever stands around them.
 
     Parameters
     ----------
     X : array-like
         An array whose first axis is the rows, a SciPy sparse matrix, a pandas or polars DataFrame
-        or Series, a CPU tensor, or a list of strings.
+        or Series, a CPU tensor, or a list of strings or of other rows.
+    secret : bytes, default=b""
+        Makes the keys others than those of another secret, and those of rows of fixed width
+        quicker: these need no cryptographic hash where nobody can choose rows by their keys.
 
     Returns
     -------
@@ -41,8 +45,8 @@ def row_keys(X: Any) -> NDArray[np.uint64]:
     -----
     What the rows are is part of the key: the kind of container, the dtype and shape of an array's
     rows, the names and dtypes of a frame's columns. The same values in float32 and in float64, in
-    an array and in a sparse matrix, or under other column names are thus different rows.
-    Categories count by value, not by code; a frame's index does not count.
+    an array, a list of lists and a sparse matrix, or under other column names are thus different
+    rows; a list of strings has the keys of an array of them. Categories count by value, not by code; a frame's index does not count.
 
     Examples
     --------
@@ -55,10 +59,10 @@ def row_keys(X: Any) -> NDArray[np.uint64]:
     kind, rows = _rows_as_bytes(X)
     # BLAKE2's own field for telling uses apart: it costs nothing a row.
     person = hashlib.blake2b(repr(kind).encode(), digest_size=16).digest()
-    if isinstance(rows, np.ndarray):
-        return multilinear(rows, person, 2)
-    blake2b = hashlib.blake2b
-    digests = [blake2b(row, digest_size=_KEY_BYTES, person=person).digest() for row in rows]
+    if isinstance(rows, np.ndarray) and secret:
+        return multilinear(rows, secret + person, 2)
+    blake2b = partial(hashlib.blake2b, digest_size=_KEY_BYTES, key=secret, person=person)
+    digests = [blake2b(row).digest() for row in rows]
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
@@ -87,13 +91,19 @@ def _rows_as_bytes(X: Any) -> tuple[tuple, NDArray[np.uint8] | Iterable[bytes]]:
             f"the rows of a {type(X).__name__} cannot be told apart: expected an array, a sparse "
             "matrix, a DataFrame or a list of strings."
         )
+    if isinstance(X, list | tuple):
+        # Never as one array, whose type would depend on the rows beside.
+        return ("values",), [_value_bytes(row) for row in X]
     if not isinstance(X, np.ndarray):
-        try:
-            X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
-        except ValueError as error:
-            raise ValueError(
-                f"the rows of a {type(X).__name__} are not of one length: {error}"
-            ) from error
+        X = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
+    if isinstance(X, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(X)
+        hidden = _byte_rows(np.where(masked, X.fill_value, X.data).astype(X.dtype))
+        kind = ("masked", X.dtype.str, X.shape[1:], repr(X.fill_value))
+        return kind, np.concatenate([hidden, _byte_rows(masked)], axis=1)
+    if X.dtype.names:
+        rows = [_value_bytes(row) for row in X.tolist()]  # what pads the fields is arbitrary
+        return ("structured", X.dtype.descr, X.shape[1:]), rows
     if X.dtype.kind not in "OUST":
         return ("array", X.dtype.str, X.shape[1:]), _byte_rows(X)
     if X.ndim == 1:
@@ -132,25 +142,43 @@ def _frame_rows(X: Any) -> tuple[tuple, NDArray[np.uint8] | Iterable[bytes]]:
     dtypes = [str(getattr(column.dtype, "name", column.dtype)) for column in columns]
     dtypes = ["categorical" if d.lower().startswith(("categor", "enum")) else d for d in dtypes]
     kind = ("frame", "pandas" if pandas else "polars", tuple(map(repr, names)), tuple(dtypes))
-    if pandas:
-        plain = [isinstance(c.dtype, np.dtype) and c.dtype.kind not in "OUST" for c in columns]
-    else:
-        plain = [
-            c.dtype.is_numeric() and not c.dtype.is_decimal() and not c.null_count()
-            for c in columns
-        ]
-    parts: list[Iterable[Any]] = []
-    if plain and all(plain) and len({c.dtype for c in columns}) == 1:
-        return kind, _byte_rows(X.to_numpy())
-    for column, is_plain in zip(columns, plain, strict=True):
-        if is_plain:
-            parts.append(b"n" + row.tobytes() for row in _byte_rows(column.to_numpy()))
-        else:
-            values = column.astype(object) if pandas else column
-            parts.append(map(_value_bytes, values.to_list()))
-    if not parts:
+    if not columns:
         return kind, [b""] * len(X)
+    plain = [_numbers_of(column, pandas) for column in columns]
+    fixed = [block for block in plain if block is not None]
+    if len(fixed) == len(columns):
+        return kind, np.concatenate(fixed, axis=1)
+    parts = [
+        map(_value_bytes, (column.astype(object) if pandas else column).to_list())
+        if block is None
+        else (row.tobytes() for row in block)
+        for column, block in zip(columns, plain, strict=True)
+    ]
     return kind, map(b"".join, zip(*parts, strict=True))
+
+
+def _numbers_of(column: Any, pandas: bool) -> NDArray[np.uint8] | None:
+    """Bytes (n, width) of a column of numbers; None of another.
+
+    Decided by the type alone: whether a value is missing in the rows beside must not matter.
+    """
+    dtype = column.dtype
+    if pandas and isinstance(dtype, np.dtype):
+        return None if dtype.kind in "OUST" else _byte_rows(column.to_numpy())
+    if pandas:
+        kind = getattr(dtype, "kind", "O") if dtype.na_value is not None else "O"
+        if kind not in "biuf" or not isinstance(getattr(dtype, "numpy_dtype", None), np.dtype):
+            return None
+        missing = column.isna().to_numpy(bool)
+        filled = column.to_numpy(dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0))
+    else:
+        if not dtype.is_numeric() or dtype.is_decimal():
+            return None
+        missing = column.is_null().to_numpy()
+        filled = column.fill_null(0).to_numpy()
+        if filled.dtype.kind == "O":  # wider than numpy's numbers
+            return None
+    return np.concatenate([_byte_rows(filled), _byte_rows(missing)], axis=1)
 
 
 def _value_bytes(value: Any) -> bytes:
@@ -164,11 +192,13 @@ def _value_bytes(value: Any) -> bytes:
         return b"f" + struct.pack("<d", value)
     if isinstance(value, bytes):
         return b"b%d:%b" % (len(value), value)
-    if isinstance(value, np.ndarray | list | tuple):
-        if isinstance(value, np.ndarray) and value.dtype.kind not in "OUST":
-            content = repr((value.dtype.str, value.shape)).encode() + value.tobytes()
-            return b"a%d:%b" % (len(content), content)
-        return b"l%d:%b" % (len(value), b"".join(map(_value_bytes, value)))
+    if isinstance(value, list | tuple):
+        kind = b"l" if isinstance(value, list) else b"t"
+        return b"%b%d:%b" % (kind, len(value), b"".join(map(_value_bytes, value)))
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
+        kind, rows = _rows_as_bytes(np.asanyarray(value)[None])
+        content = repr(kind).encode() + b"".join(bytes(row) for row in rows)
+        return b"a%d:%b" % (len(content), content)
     if isinstance(value, dict):
         flat = [part for item in value.items() for part in item]
         return b"d%d:%b" % (len(value), b"".join(map(_value_bytes, flat)))

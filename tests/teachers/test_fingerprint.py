@@ -289,6 +289,27 @@ def test_what_code_reads_counts(change, monkeypatch):
         assert (fingerprint(make(before)) == fingerprint(make(after))) == same
 
 
+class Power(torch.nn.Module):
+    def __init__(self, power: float = 1.0):
+        super().__init__()
+        self.power = power
+        self.layer = torch.nn.Linear(2, 2)
+        torch.nn.init.ones_(self.layer.weight)
+        torch.nn.init.ones_(self.layer.bias)
+
+    def forward(self, rows):
+        return self.layer(rows) ** self.power
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")
+def test_scripted_modules_by_code_weights_and_attributes():
+    scripted = [torch.jit.script(Power()), torch.jit.script(Power())]
+    assert fingerprint(scripted[0]) == fingerprint(scripted[1])
+    assert fingerprint(torch.jit.script(Power(2.0))) != fingerprint(scripted[0])
+    scripted[1].layer.bias.data[0] = 0
+    assert fingerprint(scripted[1]) != fingerprint(scripted[0])
+
+
 class OwnNet(NeuralNetClassifier):
     def __init__(self, *args, sharpness=1.0, **kwargs):
         super().__init__(*args, **kwargs)

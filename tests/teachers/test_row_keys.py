@@ -1,6 +1,7 @@
 """Equal rows have equal keys wherever they stand, and other rows have others."""
 
 import datetime
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -99,10 +100,50 @@ def test_no_two_of_many_rows_collide():
         (np.array([["1"]], object), np.array([[1]], object)),
         (np.array([[1]], object), np.array([[True]], object)),
         (np.array([[None]], object), np.array([[np.nan]], object)),
+        (["ab"], ["ab\0"]),
+        ([1], ["1"]),
+        ([[1]], [(1,)]),
+        ([["a", "b"]], [["ab"]]),
+        ([np.ones(1)], [1.0]),
+        (np.ma.array([[1.0]], mask=[[False]]), np.array([[1.0]])),
+        (np.ma.array([[1.0]], mask=[[False]]), np.ma.array([[1.0]], mask=[[True]])),
+        (pd.DataFrame({"a": [1.0]}), pl.DataFrame({"a": [1.0]})),
+        (pl.DataFrame({"a": [0]}), pl.DataFrame({"a": [None]}, schema={"a": pl.Int64})),
     ],
 )
 def test_what_the_rows_are_is_part_of_the_key(a, b):
     assert (row_keys(a) != row_keys(b)).all()
+    assert (row_keys(a, b"secret") != row_keys(b, b"secret")).all()
+
+
+def test_a_key_depends_on_its_row_alone():
+    for beside in (["a"], [2.5], [None], [[1, 2]]):
+        same(row_keys([1, *beside])[:1], row_keys([1]))
+    gaps = [1.0, None, 3.0]
+    for frame_of in (
+        lambda values: pl.DataFrame(
+            {"a": pl.Series(values, dtype=pl.Float64), "b": [1] * len(values)}
+        ),
+        lambda values: pd.DataFrame({"a": pd.array(values, dtype="Float64")}),
+        lambda values: pd.DataFrame({"a": pd.array(values, dtype="float64[pyarrow]")}),
+    ):
+        whole, part = frame_of(gaps), frame_of(gaps[:1])
+        for secret in (b"", b"secret"):
+            same(row_keys(whole, secret)[:1], row_keys(part, secret))
+            assert n_distinct(row_keys(whole, secret)) == 3
+
+
+def test_rows_of_signs_are_told_apart():
+    # In the plain sums of products only half of the bits would tell them apart.
+    bits = np.unpackbits(np.arange(2**16, dtype=">u2").view(np.uint8).reshape(-1, 2), axis=1)
+    keys = row_keys(np.where(bits, 1.0, -1.0), b"secret")
+    assert n_distinct(keys[:, :1] >> np.uint64(33)) > 2**16 * 0.9999
+
+
+def test_secrets_give_other_keys():
+    for X in (ROWS, ["a", "b"], pd.DataFrame({"a": ["x"], "b": [1.0]})):
+        keys = [row_keys(X, secret) for secret in (b"", b"one", b"two")]
+        assert all((a != b).any(axis=1).all() for a, b in combinations(keys, 2))
 
 
 def test_a_sparse_row_has_one_form():
