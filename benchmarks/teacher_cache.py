@@ -30,7 +30,8 @@ class Teacher:
 
     def predict_proba(self, X):
         time.sleep(self.ms_per_row * len(X) / 1000)
-        return np.concatenate([X[:, :1], 1 - X[:, :1]], axis=1)
+        yes = X[:, :1] % 1  # rows that are new to it lie beyond 1
+        return np.concatenate([yes, 1 - yes], axis=1)
 
     def transform(self, X):
         return np.repeat(X[:, :1], 384, axis=1)
@@ -58,7 +59,7 @@ def main():
     X = np.random.default_rng(0).random((args.rows, args.columns), dtype=np.float32)
     shuffled = np.random.default_rng(1).permutation(X)
     megabytes = args.rows * 386 * 4 / 1e6
-    print(f"keys alone: {seconds(row_keys, X)[0]:.2f} s for {X.shape} float32")
+    print(f"keys alone: {seconds(row_keys, X, b'secret')[0]:.2f} s for {X.shape} float32")
     for place in ("memory", "disk"):
         with tempfile.TemporaryDirectory() as folder:
             cache = TeacherCache(None if place == "memory" else folder)

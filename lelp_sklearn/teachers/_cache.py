@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from lelp_sklearn._rows import n_rows
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._disk_store import DiskStore
-from lelp_sklearn.teachers._fingerprint import fingerprint
+from lelp_sklearn.teachers._fingerprint import fingerprint as content_digest
 from lelp_sklearn.teachers._gathering import DTYPES, Gathering
 from lelp_sklearn.teachers._keys import sliceable
 from lelp_sklearn.teachers._memory_store import MemoryStore
@@ -25,8 +25,8 @@ class TeacherCache:
     """Teacher outputs by (content of the teacher, content of the row), in memory or on disk.
 
     A row is asked for once, whatever the order, fold, duplication or table it comes in, by however
-    many processes. A teacher with the same weights and parameters is the same teacher, also after
-    reloading; one changed weight makes it another.
+    many processes. A teacher with the same weights, parameters and code of the user's own is the
+    same teacher, also after reloading; one changed weight, hook or helper makes it another.
 
     Parameters
     ----------
@@ -101,7 +101,12 @@ class TeacherCache:
         self._open()
 
     def outputs(
-        self, teacher: Any, X: ArrayLike, classes: ArrayLike | None = None
+        self,
+        teacher: Any,
+        X: ArrayLike,
+        classes: ArrayLike | None = None,
+        *,
+        fingerprint: str | None = None,
     ) -> TeacherOutputs:
         """What the teacher says of each row; only rows that are not here reach it.
 
@@ -115,6 +120,9 @@ class TeacherCache:
         classes : array-like, optional
             Order of the columns of ``proba``; None is the teacher's own. They are kept in the
             teacher's order, so one cache serves any.
+        fingerprint : str, optional
+            What the teacher is known by, in place of its content: for one whose content cannot be
+            hashed. The user answers for it that equal strings are equal teachers.
 
         Returns
         -------
@@ -124,11 +132,25 @@ class TeacherCache:
         Raises
         ------
         TypeError
-            If the rows or the teacher have no content that could be hashed.
+            If the rows or the teacher have no content that could be hashed, or ``fingerprint`` is
+            no string.
+        OSError
+            If the folder is not there and cannot be made.
         ValueError
             If the classes are not the teacher's, its outputs do not fit into ``dtype``, or its
             batches differ in shape.
+
+        Warns
+        -----
+        UserWarning
+            If the folder cannot be written, for want of room or of the right to: it serves what it
+            holds, and further answers are returned and not kept.
         """
+        if fingerprint is not None and not isinstance(fingerprint, str):
+            raise TypeError(
+                f"fingerprint is a {type(fingerprint).__name__}; expected a string that names the "
+                "teacher's content, such as 'gpt-judge 2026-11, prompt 3'."
+            )
         order = None
         if classes is not None:
             own = np.asarray(teacher.classes_)
@@ -136,7 +158,9 @@ class TeacherCache:
         X = sliceable(X)
         if n_rows(X) == 0:
             return teacher_outputs(teacher, X, classes)
-        space = f"{fingerprint(teacher)} {self.dtype}"
+        # A content's digest holds no space, so that no given name can be taken for one.
+        name = content_digest(teacher) if fingerprint is None else f"named {fingerprint}"
+        space = f"{name} {self.dtype}"
         return Gathering(self, space, teacher, X, order).run()
 
     def info(self) -> dict[str, Any]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lelp_sklearn.teachers._records import FORMAT
+from lelp_sklearn.teachers._records import FORMAT, Field
 from lelp_sklearn.teachers._store import SCHEMA, Store
 
 _APPLICATION = 0x4C454C50  # "LELP", in the header of the database
@@ -29,18 +31,83 @@ class DiskStore(Store):
         super().__init__(max_bytes)
         self.path = path
         self._index = path / "index.sqlite"
+        self._warned = False
 
-    def lock(self, space: str) -> AbstractContextManager:
-        """A lock of the operating system, which a dead process cannot keep."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return file_lock(self.path / f"{blake2b(space.encode(), digest_size=8).hexdigest()}.lock")
+    @contextmanager
+    def lock(self, space: str) -> Iterator[None]:
+        """A lock of the operating system, which a dead process cannot keep.
+
+        There is none where nothing can be written: at worst two processes ask the same.
+        """
+        name = f"{blake2b(space.encode(), digest_size=8).hexdigest()}.lock"
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(file_lock(self.path / name))
+            except OSError as error:
+                if not _cannot_be_written(error):
+                    raise
+            yield
+
+    def _keep(self, space: str, layout: list[Field], records: NDArray) -> None:
+        """Keep records, or say in a warning that they could not be."""
+        try:
+            super()._keep(space, layout, records)
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _cannot_be_written(error):
+                raise
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"the teacher cache {self.path} cannot be written ({error}): the teacher's "
+                    "answers are returned, and from here on not kept. Make room there, or give "
+                    "another path.",
+                    UserWarning,
+                    stacklevel=2,
+                )
 
     def _connect(self) -> sqlite3.Connection:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(
                 f"{self.path} is a file: a teacher cache is a folder. Give another path."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return self._connect_to_write()
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _cannot_be_written(error):
+                raise
+            if self._index.exists() and self._index.stat().st_size:
+                return self._connect_to_read()
+            raise OSError(
+                f"no teacher cache can be made at {self.path} ({error}): give a path that can be "
+                "written."
+            ) from error
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        """Open an index that others may write, or that lies in a folder nobody may write."""
+        shared, log = (self._index.with_name(f"{self._index.name}-{e}") for e in ("shm", "wal"))
+        if not shared.exists() and log.exists() and log.stat().st_size:
+            raise self._damaged(
+                "its last writer did not close it, and the folder cannot be written; open it once "
+                "where it can be"
+            )
+        how = "mode=ro" if shared.exists() else "mode=ro&immutable=1"
+        db = sqlite3.connect(
+            f"{self._index.resolve().as_uri()}?{how}",
+            timeout=300,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+        try:
+            self._check_version(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _connect_to_write(self) -> sqlite3.Connection:
         with file_lock(self.path / "open.lock"):  # one process creates it
             db = sqlite3.connect(
                 self._index, timeout=300, isolation_level=None, check_same_thread=False
@@ -66,6 +133,9 @@ class DiskStore(Store):
             db.execute(f"PRAGMA application_id = {_APPLICATION}")
             db.execute(f"PRAGMA user_version = {FORMAT}")
             db.execute("COMMIT")
+        self._check_version(db)
+
+    def _check_version(self, db: sqlite3.Connection) -> None:
         application, version, _ = self._format(db)
         if application != _APPLICATION:
             raise ValueError(
@@ -178,3 +248,16 @@ def file_lock(path: Path) -> Iterator[None]:
 def _unlink(file: Path) -> None:
     with suppress(PermissionError):  # Windows: another process reads it; a later sweep takes it
         file.unlink(missing_ok=True)
+
+
+_NO_ROOM_OR_RIGHT = {
+    getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM")
+}
+
+
+def _cannot_be_written(error: Exception) -> bool:
+    """Whether there is no room left on the disk, or no right to write there."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM_OR_RIGHT
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR_WRITE"))

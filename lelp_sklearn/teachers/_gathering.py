@@ -69,7 +69,8 @@ class Gathering:
 
     def _find(self, start: int) -> tuple[NDArray, NDArray]:
         """Keys of a batch of rows, and where their records lie."""
-        keys = row_keys(take_rows(self.X, slice(start, start + self.cache.batch_size)))
+        rows = take_rows(self.X, slice(start, start + self.cache.batch_size))
+        keys = row_keys(rows, self.store.secret)
         return keys, self.store.find(self.space, keys)
 
     def _gather(self, rows: NDArray, keys: NDArray, addresses: NDArray) -> NDArray:

@@ -46,7 +46,8 @@ def row_keys(X: Any, secret: bytes = b"") -> NDArray[np.uint64]:
     What the rows are is part of the key: the kind of container, the dtype and shape of an array's
     rows, the names and dtypes of a frame's columns. The same values in float32 and in float64, in
     an array, a list of lists and a sparse matrix, or under other column names are thus different
-    rows; a list of strings has the keys of an array of them. Categories count by value, not by code; a frame's index does not count.
+    rows; a list of strings has the keys of an array of them. Categories count by value, not by
+    code; a frame's index does not count.
 
     Examples
     --------
@@ -193,8 +194,8 @@ def _value_bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return b"b%d:%b" % (len(value), value)
     if isinstance(value, list | tuple):
-        kind = b"l" if isinstance(value, list) else b"t"
-        return b"%b%d:%b" % (kind, len(value), b"".join(map(_value_bytes, value)))
+        letter = b"l" if isinstance(value, list) else b"t"
+        return b"%b%d:%b" % (letter, len(value), b"".join(map(_value_bytes, value)))
     if hasattr(value, "__array__") and not isinstance(value, np.generic):
         kind, rows = _rows_as_bytes(np.asanyarray(value)[None])
         content = repr(kind).encode() + b"".join(bytes(row) for row in rows)

@@ -12,7 +12,7 @@ from lelp_sklearn.teachers._multilinear import multilinear
 
 Field = tuple[str, str, tuple[int, ...]]  # name, dtype and shape of a row's values
 
-FORMAT = 1
+FORMAT = 2
 _FIND = """SELECT group_concat(ifnull(records.address, -1)) FROM json_each(?) AS wanted
     LEFT JOIN records ON records.key = wanted.value"""
 

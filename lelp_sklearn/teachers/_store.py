@@ -37,6 +37,8 @@ CREATE TABLE spaces (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, layout T
 CREATE TABLE segments (id INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL,
     record_bytes INTEGER NOT NULL, records INTEGER NOT NULL);
 CREATE TABLE records (key INTEGER PRIMARY KEY, address INTEGER NOT NULL);
+CREATE TABLE secrets (secret BLOB NOT NULL);
+INSERT INTO secrets VALUES (randomblob(16));
 """
 
 
@@ -55,7 +57,19 @@ class Store(ABC):
         if self._connection is not None:
             _INHERITED.append(self._connection)  # closing it here would harm the parent
         self._connection = None
+        self._secret: bytes | None = None
         self._mutex = threading.RLock()
+
+    @property
+    def secret(self) -> bytes:
+        """What keys of rows are drawn from: this store's own, so that nobody can aim at one."""
+        if self._secret is None:
+            with self._database() as db:
+                row = db.execute("SELECT secret FROM secrets").fetchone()
+            if row is None:
+                raise self._damaged("its secret is gone")
+            self._secret = bytes(row[0])
+        return self._secret
 
     def layout(self, space: str) -> list[Field] | None:
         """Fields of a space's records; None where nothing was ever written."""
@@ -107,9 +121,15 @@ class Store(ABC):
     def write(
         self, space: str, layout: list[Field], keys: NDArray, values: dict[str, NDArray]
     ) -> NDArray:
-        """Add records, all of them or, if this process dies, none; returns them."""
+        """Add records, all of them or, if this process dies or the disk is full, none.
+
+        Returns
+        -------
+        structured ndarray
+            The records, kept or not. What could not be kept is a warning.
+        """
         dtype = record_dtype(layout)
-        written = records = np.zeros(len(keys), dtype)
+        records = np.zeros(len(keys), dtype)
         records["key"] = mixed(keys, space)
         for name, kind, _ in layout:
             with np.errstate(over="ignore"):
@@ -128,7 +148,13 @@ class Store(ABC):
                     f"max_bytes={self.max_bytes} is less than one row of this teacher's outputs, "
                     f"{size + _INDEX_BYTES} bytes: raise it."
                 )
-            records = records[-at_most:]
+            self._keep(space, layout, records[-at_most:])
+        else:
+            self._keep(space, layout, records)
+        return records
+
+    def _keep(self, space: str, layout: list[Field], records: NDArray) -> None:
+        size = records.dtype.itemsize
         with self._transaction() as db:
             dropped = self._make_room(db, len(records) * (size + _INDEX_BYTES))
             space_id = self._space_id(db, space, layout)
@@ -141,7 +167,6 @@ class Store(ABC):
                 db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", pairs)
                 db.execute("UPDATE segments SET records = ? WHERE id = ?", (n + len(part), segment))
         self._remove(dropped)
-        return written
 
     def clear(self) -> None:
         """Drop all records."""
@@ -234,7 +259,8 @@ class Store(ABC):
             try:
                 yield db
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # a full disk has ended it
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 

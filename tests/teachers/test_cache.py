@@ -1,17 +1,22 @@
 """The cache gives what the teacher gives, asks for each row once, and outlives a kill -9."""
 
 import copy
+import errno
 import multiprocessing
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import sqlite3
+import tempfile
 import threading
 import time
 import tracemalloc
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +33,9 @@ from sklearn.pipeline import make_pipeline
 from lelp_sklearn import teacher_outputs
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers import TeacherCache, _gathering
+from lelp_sklearn.teachers._disk_store import DiskStore
 from lelp_sklearn.teachers._fingerprint import fingerprint
+from lelp_sklearn.teachers._keys import row_keys
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 WIDTH = 8
@@ -383,7 +390,7 @@ def test_kill_9_at_any_point(tmp_path, max_bytes):
 def _check_readable(cache, teacher):
     """Compare what can be read without asking the teacher; returns how many rows."""
     X, store = rows(2000), cache._store
-    keys = _gathering.row_keys(X)
+    keys = row_keys(X, store.secret)
     space = f"{fingerprint(teacher)} float32"
     layout = store.layout(space)
     if layout is None:
@@ -535,7 +542,7 @@ def test_a_foreign_database_and_another_format_are_errors(tmp_path, teacher):
     db = sqlite3.connect(path / "index.sqlite", isolation_level=None)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(ValueError, match="has format 99 and this lelp_sklearn reads format 1"):
+    with pytest.raises(ValueError, match="has format 99 and this lelp_sklearn reads"):
         TeacherCache(path).info()
 
 
@@ -585,3 +592,123 @@ def test_no_rows_and_wrong_parameters(teacher):
         with pytest.raises(ValueError, match=f"{next(iter(params))}=.*expected"):
             TeacherCache(**params)
     assert repr(TeacherCache()) == "TeacherCache(path=None, dtype='float32')"
+
+
+@contextmanager
+def unwritable(folder):
+    """A folder that this process may only read; root gives its rights away for a while."""
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights are another matter on Windows")
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_a_folder_that_cannot_be_written_serves(teacher, open_elsewhere):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "cache"
+        writer = TeacherCache(path)
+        writer.outputs(teacher, rows(20))
+        if not open_elsewhere:
+            writer._store._connection.close()
+        teacher.log = os.devnull
+        with unwritable(path):
+            cache = TeacherCache(path)
+            check(cache, teacher, rows(20))
+            assert cache.info()["misses"] == 0
+            with pytest.warns(UserWarning, match="cannot be written .* returned, and from here on"):
+                cache.outputs(teacher, rows(30))
+            check(cache, teacher, rows(40))  # one warning is enough
+            assert cache.info()["entries"] == 20
+            with pytest.raises(OSError, match="no teacher cache can be made at"):
+                TeacherCache(path / "other").outputs(teacher, rows(3))
+
+
+@pytest.mark.parametrize("error", [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+])  # fmt: skip
+def test_a_full_disk_keeps_what_was_got_and_returns_the_rest(tmp_path, teacher, monkeypatch, error):
+    cache = TeacherCache(tmp_path / "cache", batch_size=10)
+    append, n_left = DiskStore._append, iter([True, True])
+
+    def until_full(*args):
+        if not next(n_left, False):
+            raise error
+        append(*args)
+
+    monkeypatch.setattr(DiskStore, "_append", until_full)
+    with pytest.warns(UserWarning, match=re.escape(f"{tmp_path / 'cache'} cannot be written")):
+        outputs = cache.outputs(teacher, rows(50))
+    np.testing.assert_array_equal(outputs.proba, teacher.predict_proba(rows(50)))
+    monkeypatch.undo()
+    assert TeacherCache(tmp_path / "cache").info()["entries"] == 20
+    check(cache, teacher, rows(50))
+    assert TeacherCache(tmp_path / "cache").info()["entries"] == 50
+
+
+def test_another_failure_to_write_is_an_error(tmp_path, teacher, monkeypatch):
+    def broken(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(DiskStore, "_append", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        TeacherCache(tmp_path / "cache").outputs(teacher, rows(5))
+
+
+def test_a_fingerprint_given_by_the_user(cache):
+    class Unhashable:
+        classes_ = np.array([0, 1])
+
+        def __init__(self):
+            self.client = iter(x for x in "ab")
+            self.asked = 0
+
+        def predict_proba(self, X):
+            self.asked += len(X)
+            return np.tile([0.25, 0.75], (len(X), 1))
+
+    teacher = Unhashable()
+    with pytest.raises(TypeError, match="fingerprint="):
+        cache.outputs(teacher, rows(5))
+    with pytest.raises(TypeError, match="fingerprint is a int"):
+        cache.outputs(teacher, rows(5), fingerprint=3)
+    for name, asked in (("v1", 5), ("v1", 5), ("v2", 10)):
+        cache.outputs(teacher, rows(5), fingerprint=name)
+        assert teacher.asked == asked
+
+
+def test_keys_cannot_be_aimed_at(tmp_path):
+    """Two caches give a row different keys, and one cache always the same."""
+    keys = {
+        name: row_keys(rows(3), TeacherCache(tmp_path / name)._store.secret) for name in ("a", "b")
+    }
+    assert (keys["a"] != keys["b"]).any(axis=1).all()
+    again = row_keys(rows(3), TeacherCache(tmp_path / "a")._store.secret)
+    np.testing.assert_array_equal(again, keys["a"])
+
+
+def test_rows_of_signs_are_asked_for_once(cache):
+    class Signs:
+        classes_ = np.array([0, 1])
+        __fingerprint__ = "signs"
+        asked = 0
+
+        def predict_proba(self, X):
+            self.asked += len(X)
+            return np.tile([0.25, 0.75], (len(X), 1))
+
+    X = np.random.default_rng(0).choice([-1.0, 1.0], (3000, 64))
+    teacher = Signs()
+    for _ in range(2):
+        cache.outputs(teacher, X)
+        assert teacher.asked == len(X)
