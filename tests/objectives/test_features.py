@@ -115,6 +115,11 @@ def test_no_projector_needs_the_teachers_width():
     assert last(student) < student.history_[0]["train_loss"]
 
 
+def test_a_cosine_needs_two_columns():
+    with pytest.raises(ValueError, match="has one column"):
+        fit(EmbeddingMatching(kind="cosine"), {"teacher_embeddings": ROWS.embeddings[:, :1]})
+
+
 @pytest.mark.parametrize("widths", [(6, 10), (10, 6), (5, 5)])
 def test_an_orthogonal_projector_stays_one(widths):
     torch.manual_seed(0)

@@ -344,6 +344,30 @@ def test_the_shared_space_is_at_hand():
     assert (ROWS.proba.argmax(axis=1)[nearest].mean(axis=1).round() == ROWS.y).mean() > 0.85
 
 
+@pytest.mark.parametrize("params", [{}, {"projection": None}, {"projection": "supcon"}])
+def test_a_teacher_of_one_column_is_aligned_with(params):
+    # At length 1 it would be -1 or 1: cosines without a slope, and a student at chance.
+    line = 100 * ROWS.proba[:, :1]
+    settings = {"max_epochs": 8, "random_state": 0, "device": "cpu", "lr": 0.02}
+    objective = KD() + RelationalAlignment(**params)
+    student = StudentClassifier(MLP, objective=objective, **settings)
+    student.fit(ROWS.X, ROWS.y, teacher_proba=ROWS.proba, teacher_embeddings=line)
+    alignment = student.objective_.objectives_[1][1]
+    with torch.no_grad():
+        s = alignment.query(torch.as_tensor(student.transform(ROWS.X))).numpy()
+    own = (s * alignment.project(line)).sum(axis=1)
+    assert own.mean() > 0.75
+
+
+def test_one_component_is_a_line_too():
+    objective = fitted(RelationalAlignment(n_components=1))
+    z = objective.project(ROWS.embeddings)
+    first = np.linalg.svd(ROWS.embeddings - ROWS.embeddings.mean(axis=0), full_matrices=False)[0]
+    angle = np.arctan(z[:, 0] / z[:, 1])
+    np.testing.assert_allclose(abs(np.tan(angle)), abs(first[:, 0]) * 20, atol=0.01)  # of std 1
+    assert (fitted(RelationalAlignment(), np.ones((400, 1))).project(np.ones((5, 1)))[:, 1] == 1).all()
+
+
 def test_supervised_contrast_draws_classes_apart():
     def between(objective):
         z = fitted(objective).project(ROWS.embeddings)

@@ -478,8 +478,11 @@ def test_in_a_distilled_classifier_a_pipeline_and_a_grid():
     search.fit(X, labels)
     inner = search.best_estimator_.student_[-1]
     assert inner.student_.lr == 0.03
-    assert search.score(ROWS.X[TEST], np.array(["even", "odd"])[ROWS.y[TEST]]) > 0.6
-    assert set(inner.predict(X)) == {"even", "odd"}
+    # About 0.9, by the student and by the votes alone: the teacher's single column says enough.
+    new, odd = ROWS.X[TEST], np.array(["even", "odd"])[ROWS.y[TEST]]
+    assert search.score(new, odd) > 0.75
+    inner.retrieval_weight_ = 1.0
+    assert search.score(new, odd) > 0.75
     grid = GridSearchCV(model(), {"retrieval_weight": [0.0, 0.5]}, cv=2, error_score="raise")
     assert grid.fit(X, Y, **TEACHER).best_score_ > 0.6
 
