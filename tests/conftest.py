@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before any test imports a hub client
-# Before any library starts its threads: of small data they cost twice the processor's time and more.
+# Before any library starts threads, which on small data cost twice the processor time and more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
