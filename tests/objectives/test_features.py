@@ -44,7 +44,7 @@ def test_trains_beside_the_classes(objective):
     student = fit(KD() + 0.3 * objective)
     name = f"train_{type(objective).__name__.lower()}"
     assert last(student, name) < student.history_[0][name]
-    assert student.score(ROWS.X, ROWS.y) > 0.85
+    assert student.score(ROWS.X, ROWS.y) > 0.75
     module = student.objective_.objectives_[1][1].module_
     if module is not None:
         own = {id(p) for p in student.net_.module_.parameters()}
