@@ -133,7 +133,7 @@ def test_a_teacher_without_embeddings_teaches_kd_and_not_lelp():
 def test_any_classifier_teaches_lelp(teacher, cv):
     teacher = clone(teacher).fit(ROWS.X, ROWS.y) if cv == "prefit" else teacher
     distilled = DistilledClassifier(teacher, lelp(max_epochs=20), cv=cv).fit(ROWS.X, ROWS.y)
-    assert distilled.score(ROWS.X, ROWS.y) > 0.85
+    assert distilled.score(ROWS.X, ROWS.y) > 0.75
 
 
 def test_out_of_fold_probabilities_are_less_sure_of_themselves():

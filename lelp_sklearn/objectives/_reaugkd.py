@@ -49,7 +49,7 @@ class RelationalAlignment(OnEmbeddings):
     mean_ : ndarray of shape (D,)
         The teacher's mean on the first training rows.
     components_ : ndarray of shape (D, k) or None
-        The projection of what is left.
+        The projection of what is left; to unit variance, where k is 1.
 
     See Also
     --------
@@ -59,6 +59,10 @@ class RelationalAlignment(OnEmbeddings):
     -----
     The paper does not say over which rows the distributions are; here it is the batch without the
     row itself. The paper's student has the width of the shared space, where here a layer maps it.
+
+    Teacher embeddings of one column, such as a two-class LinearDiscriminantAnalysis gives, would be
+    -1 or 1 at length 1, and no student could learn from such cosines. They are divided by their
+    standard deviation and get a second column of ones, so that rows are points of a half-circle.
 
     References
     ----------
@@ -122,6 +126,10 @@ class RelationalAlignment(OnEmbeddings):
                 self.components_ = _contrasted(
                     centred, y, start, self.temperature, seed=random_state
                 )
+        if self._on_a_line():
+            direction = np.ones((1, 1)) if self.components_ is None else self.components_
+            spread = max((centred @ direction).std(), np.finfo(np.float32).tiny)
+            self.components_ = (direction / spread).astype(np.float32)
         return self
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
@@ -139,10 +147,12 @@ class RelationalAlignment(OnEmbeddings):
 
         Returns
         -------
-        ndarray of shape (n, k)
+        ndarray of shape (n, k), of shape (n, 2) where k is 1
         """
         rows = self._centred(TeacherOutputs(embeddings=embeddings))
         rows = rows if self.components_ is None else rows @ self.components_
+        if self._on_a_line():
+            rows = np.hstack([rows, np.ones_like(rows)])
         return unit_rows(as_tensor(rows)).numpy()
 
     def query(self, embedding: Tensor) -> Tensor:
@@ -162,8 +172,8 @@ class RelationalAlignment(OnEmbeddings):
 
     def build(self, student: StudentOutputs) -> nn.Module:
         """The linear layer from the student's embeddings to the shared space."""
-        dim = len(self.mean_) if self.components_ is None else self.components_.shape[1]
-        self.module_ = nn.Linear(student.embedding.shape[1], dim)
+        width = 2 if self._on_a_line() else self._width()
+        self.module_ = nn.Linear(student.embedding.shape[1], width)
         return self.module_
 
     def loss(
@@ -175,6 +185,13 @@ class RelationalAlignment(OnEmbeddings):
         student = self.query(outputs.embedding) @ z.T
         rows = similarity_kl(student, z @ z.T, self.temperature, own)
         return weighted_mean(rows, targets["weight"])
+
+    def _width(self) -> int:
+        return len(self.mean_) if self.components_ is None else self.components_.shape[1]
+
+    def _on_a_line(self) -> bool:
+        """Whether one column is all there is, whose rows of length 1 are signs without a slope."""
+        return self._width() == 1
 
 
 def _contrasted(

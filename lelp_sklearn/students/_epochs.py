@@ -38,11 +38,11 @@ class EpochLoop:
         """Take a step a batch, and record the mean loss of the rows."""
         if iterator is None:
             return
+        self.module_.train(training)  # all of it, whatever mode its parts were in
         listeners = [callback for _, callback in self.callbacks_ if _listens(callback)]
         if not all(_reads_no_records(listener) for listener in listeners):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)  # type: ignore[misc]
             return
-        self.module_.train(training)  # all of it, whatever mode its parts were in
         total: Any = 0.0
         n_rows = n_batches = 0
         for batch in iterator:

@@ -170,12 +170,12 @@ def test_the_seed_is_the_augmenters():
 def test_a_student_of_few_rows_gets_nearer_to_its_teacher(augment):
     teacher = LogisticRegression(C=10).fit(ROWS.X, ROWS.y)
     few, rest = slice(0, 30), slice(30, 300)
-    student = kd(module=MLP, max_epochs=20, batch_size=16, objective=KD(alpha=0.0))
+    student = kd(module=MLP, max_epochs=10, batch_size=8, lr=0.005, objective=KD(alpha=0.0))
     alone = DistilledClassifier(teacher, student).fit(ROWS.X[few], ROWS.y[few])
     more = clone(alone).set_params(augment=augment, augment_factor=8).fit(ROWS.X[few], ROWS.y[few])
     truth = teacher.predict_proba(ROWS.X[rest])
     off = [np.abs(d.predict_proba(ROWS.X[rest]) - truth).mean() for d in (alone, more)]
-    assert off[1] < 0.95 * off[0]
+    assert off[1] < 0.7 * off[0]
 
 
 def test_frames_and_texts():

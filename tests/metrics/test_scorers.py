@@ -89,11 +89,11 @@ def test_a_grid_looks_for_fidelity_and_slices_the_teacher():
 
 
 def test_cross_validation_hands_on_the_teacher():
-    student = StudentClassifier(objective=KD(), max_epochs=2, device="cpu", random_state=0)
+    student = StudentClassifier(objective=KD(), max_epochs=6, lr=0.05, device="cpu", random_state=0)
     params = {"teacher_proba": ROWS.proba}
     scorer = fidelity_scorer("top1_agreement")
     found = cross_validate(student, ROWS.X, ROWS.y, cv=2, scoring=scorer, params=params)
-    assert (found["test_score"] > 0.5).all()
+    assert (found["test_score"] > 0.6).all()
 
 
 def test_what_is_missing_is_said(student):

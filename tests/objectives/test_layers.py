@@ -161,8 +161,9 @@ def test_missing_fields_name_a_teacher_that_has_them(objective, field, source):
 @pytest.mark.parametrize("module", [Tokens, MLP])
 def test_hidden_layers_are_learnt(form, module):
     student = fit(KD() + HiddenLayers(form=form), module=module)
-    assert falls(student, "hiddenlayers")
-    assert student.score(X, Y) > 0.7
+    assert falls(student, "hiddenlayers", to=0.85)
+    if module is Tokens:  # to the MLP numbers of tokens say little
+        assert student.score(X, Y) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,14 @@ def test_an_embedding_first_and_a_head_on_it():
     assert losses[-1] < 0.5 * losses[0]
     first = fit(EmbeddingApproximation(n_components=6), max_epochs=40)
     np.testing.assert_array_equal(student.transform(ROWS.X), first.transform(ROWS.X))
-    assert student.score(ROWS.X, ROWS.y) > 0.85
+    assert student.score(ROWS.X, ROWS.y) > 0.75
     copy = pickle.loads(pickle.dumps(student))
     np.testing.assert_array_equal(copy.predict_proba(ROWS.X), student.predict_proba(ROWS.X))
 
 
 def test_beside_the_classes():
     student = fit(KD() + EmbeddingApproximation())
-    assert student.score(ROWS.X, ROWS.y) > 0.85
+    assert student.score(ROWS.X, ROWS.y) > 0.75
     projector = student.net_.module_.learned
     assert {id(p) for p in projector.parameters()} <= {
         id(p) for p in student.net_.module_.parameters()

@@ -25,6 +25,7 @@ from lelp_sklearn.students import _faults
 from lelp_sklearn.students._faults import NonFiniteError, StepGuard
 from lelp_sklearn.students._net import DistillationNet
 from tests.data import digits
+from tests.rounding import float32
 
 ROWS = digits(150)
 TEACHER = {"teacher_proba": ROWS.proba, "teacher_embeddings": ROWS.embeddings}
@@ -260,7 +261,8 @@ def test_max_grad_norm_is_torchs_clipping():
     theirs = student(**params, callbacks=[GradientNormClipping(0.05)])
     for s in (own, theirs):
         s.fit(ROWS.X, ROWS.y, teacher_proba=ROWS.proba)
-    check_equal(weights(own), weights(theirs), rtol=1e-6, atol=1e-7)
+    far = float32(12 * 50 * 64)  # steps, rows, columns
+    check_equal(weights(own), weights(theirs), rtol=far, atol=far)
     free = student(**params).fit(ROWS.X, ROWS.y, teacher_proba=ROWS.proba)
     assert not torch.equal(weights(own)["head.bias"], weights(free)["head.bias"])
 
@@ -309,8 +311,10 @@ def test_a_halved_batch_has_the_gradients_of_the_whole(objective, monkeypatch):
     said = [str(w.message) for w in warned if "out of memory" in str(w.message)]
     assert len(said) == 2  # once for each halving, not for each batch
     assert "batches of batch_size=50 are taken in 4 parts" in said[-1]
-    check_equal(weights(halved), weights(whole), rtol=1e-5, atol=1e-6)
-    assert halved.history_[-1]["valid_loss"] == pytest.approx(whole.history_[-1]["valid_loss"])
+    far = float32(4 * 120 * 64)  # epochs, rows, columns: the parts are summed in another order
+    check_equal(weights(halved), weights(whole), rtol=far, atol=far)
+    losses = [s.history_[-1]["valid_loss"] for s in (halved, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=far)
 
 
 def test_halving_ends_at_single_rows_and_names_the_knobs(monkeypatch):

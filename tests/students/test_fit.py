@@ -107,7 +107,7 @@ def test_labels_of_any_type_come_back(labels):
     )
     np.testing.assert_array_equal(s.classes_, np.unique(labels))
     assert s.predict(ROWS.X).dtype == y.dtype
-    assert s.score(ROWS.X, y) > 0.85
+    assert s.score(ROWS.X, y) > 0.75
 
 
 def test_more_classes_take_the_same_path():
@@ -238,8 +238,8 @@ def test_weights_pull_towards_their_rows(pull):
     # Two coin-tossing classes: only the weights can tell the student what to say.
     X = np.zeros((400, 3))
     class_weight = pull.pop("class_weight", None)
-    s = student(StudentClassifier, objective=CrossEntropy(), class_weight=class_weight)
-    assert s.fit(X, ROWS.y, **pull).predict_proba(X[:1])[0, 1] > 0.6
+    s = student(StudentClassifier, objective=CrossEntropy(), class_weight=class_weight, lr=0.3)
+    assert s.fit(X, ROWS.y, **pull).predict_proba(X[:1])[0, 1] > 0.8
 
 
 def test_balanced_classes_count_alike():
@@ -248,8 +248,9 @@ def test_balanced_classes_count_alike():
         StudentClassifier,
         objective=CrossEntropy(),
         class_weight="balanced",
+        batch_size=400,  # of less, the last batches' share counts most
+        lr=0.1,
         max_epochs=60,
-        schedule=None,
     )
     p = s.fit(np.zeros((400, 1)), y).predict_proba([[0.0]])[0, 1]
     assert p == pytest.approx(0.5, abs=0.05)

@@ -48,7 +48,7 @@ TEACHER = {"teacher_proba": ROWS.proba[TRAIN], "teacher_embeddings": ROWS.embedd
 X, Y = ROWS.X[TRAIN], ROWS.y[TRAIN]
 
 
-SMALL = {"module__hidden": 16, "max_epochs": 6, "batch_size": 32, "lr": 0.02, "device": "cpu"}
+SMALL = {"module__hidden": 16, "max_epochs": 6, "batch_size": 32, "lr": 0.05, "device": "cpu"}
 
 
 def small(cls=StudentClassifier, **params):
@@ -169,9 +169,9 @@ def test_the_mixture_is_the_formula(fitted):
     np.testing.assert_allclose(1 - distances, np.take_along_axis(cosine, near, 1), atol=1e-5)
 
 
-def test_weight_1_is_the_votes(fitted):
+def test_weight_1_is_the_votes():
     new = ROWS.X[TEST]
-    both = fresh(fitted)
+    both = model(small(max_epochs=15)).fit(X, Y, **TEACHER)
     both.retrieval_weight_ = 1.0
     votes, _ = both._votes(new)
     np.testing.assert_allclose(both.predict_proba(new), votes, atol=1e-6)
@@ -452,7 +452,8 @@ def test_adding_says_what_does_not_fit(fitted):
 
 
 def test_a_lelp_student_is_trained_on_its_own_objective():
-    student = small(LELPStudentClassifier, projector=RandomSplitter(n_subclasses=2), random_state=3)
+    splitter = RandomSplitter(n_subclasses=2)
+    student = small(LELPStudentClassifier, projector=splitter, random_state=3, max_epochs=15)
     fitted = model(student).fit(X, Y, **TEACHER)
     parts = [part for _, part in fitted.student_.objective_.objectives_]
     assert isinstance(parts[0], LELP)
@@ -478,9 +479,13 @@ def test_in_a_distilled_classifier_a_pipeline_and_a_grid():
     search.fit(X, labels)
     inner = search.best_estimator_.student_[-1]
     assert inner.student_.lr == 0.03
-    assert search.score(ROWS.X[TEST], np.array(["even", "odd"])[ROWS.y[TEST]]) > 0.6
-    assert set(inner.predict(X)) == {"even", "odd"}
-    grid = GridSearchCV(model(), {"retrieval_weight": [0.0, 0.5]}, cv=2, error_score="raise")
+    # About 0.9, by the student and by the votes alone: the teacher's single column says enough.
+    new, odd = ROWS.X[TEST], np.array(["even", "odd"])[ROWS.y[TEST]]
+    assert search.score(new, odd) > 0.75
+    inner.retrieval_weight_ = 1.0
+    assert search.score(new, odd) > 0.75
+    long = model(small(max_epochs=15))
+    grid = GridSearchCV(long, {"retrieval_weight": [0.0, 0.5]}, cv=2, error_score="raise")
     assert grid.fit(X, Y, **TEACHER).best_score_ > 0.6
 
 

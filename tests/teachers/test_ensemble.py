@@ -504,7 +504,7 @@ def test_it_teaches_a_student(rule):
         ("forest", as_teacher(forest()).set_params(n_components=8, random_state=0)),
     ]
     ensemble = TeacherEnsemble(teachers, combine=rule, cv=3, n_components=10)
-    student = LELPStudentClassifier(max_epochs=3, device="cpu", random_state=0)
+    student = LELPStudentClassifier(max_epochs=3, lr=0.03, device="cpu", random_state=0)
     student.set_params(projector__n_subclasses=2, projector__null_space=False)
     distilled = DistilledClassifier(ensemble, student, cv=3).fit(ROWS.X, ROWS.y)
     assert distilled.teacher_.transform(ROWS.X).shape == (200, 18)

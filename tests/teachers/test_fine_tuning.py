@@ -48,9 +48,9 @@ def encoder(folder):
 
 
 def teacher(encoder, **params):
-    return SentenceTransformerTeacher(
-        encoder, **{"fine_tune_epochs": 2, "fine_tune_lr": 5e-3, "random_state": 0, **params}
-    )
+    # By "auto", what is computed depends on the processor.
+    defaults = {"fine_tune_epochs": 2, "fine_tune_lr": 5e-3, "bf16": False, "random_state": 0}
+    return SentenceTransformerTeacher(encoder, **{**defaults, **params})
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +104,10 @@ def test_clones_share_the_original(encoder):
     assert copy.random_state is not tuned.random_state
 
 
-def test_learning_rate(encoder, frozen):
+def test_learning_rate(encoder, frozen, tuned):
+    assert np.abs(tuned.transform(TEXTS) - frozen.transform(TEXTS)).max() > 1e-2
     slow = teacher(encoder, fine_tune_lr=1e-9).fit(TEXTS, LABELS)
-    np.testing.assert_allclose(slow.transform(TEXTS), frozen.transform(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(slow.transform(TEXTS), frozen.transform(TEXTS), atol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])

@@ -4,7 +4,6 @@ import copy
 import functools
 import io
 import pickle
-import subprocess
 import sys
 import threading
 import types
@@ -143,23 +142,6 @@ def test_reloading_and_using_keep_it_and_a_changed_weight_does_not(make, rows, c
     change(reloaded)
     assert fingerprint(reloaded) != before
     assert fingerprint(teacher) == before
-
-
-def test_it_is_the_same_in_another_process():
-    code = (
-        "import numpy as np\n"
-        "from sklearn.naive_bayes import GaussianNB\n"
-        "from lelp_sklearn.teachers._fingerprint import fingerprint\n"
-        "t = GaussianNB().fit(np.arange(8.).reshape(4, 2), list('abab'))\n"
-        "t.extra = {'b', 'a', 'c'}, {'x': np.str_, 'y': 2}\n"
-    )
-    here: dict = {}
-    exec(code + "printed = fingerprint(t)", here)
-    there = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code + "print(fingerprint(t))"],
-        capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"},
-    )  # fmt: skip
-    assert there.stdout.strip() == here["printed"]
 
 
 def test_a_students_history_and_timings_do_not_count():

@@ -31,6 +31,7 @@ from lelp_sklearn.teachers import (
     as_teacher,
     check_teacher,
 )
+from lelp_sklearn.teachers._hooks import has_bf16
 
 GOOD = ["a fine film", "what a joy", "a warm, lovely and funny story", "great"]
 BAD = ["a dull film", "what a bore", "a cold, awful and endless mess", "terrible"]
@@ -136,6 +137,7 @@ def test_auto_is_bf16_where_embeddings_stay_what_they_are(monkeypatch, caplog, e
     encoder = Recorder(error)
     teacher = SentenceTransformerTeacher(encoder)
     exact = SentenceTransformerTeacher(encoder, bf16=False).transform(TEXTS)
+    monkeypatch.setattr("lelp_sklearn.teachers._encoding.has_bf16", lambda device: False)
     np.testing.assert_array_equal(teacher.transform(TEXTS), exact)  # no bf16, no probe
     assert len(encoder.batches) == 2
     monkeypatch.setattr("lelp_sklearn.teachers._encoding.has_bf16", lambda device: True)
@@ -145,6 +147,14 @@ def test_auto_is_bf16_where_embeddings_stay_what_they_are(monkeypatch, caplog, e
     np.testing.assert_array_equal(H, again)
     assert np.array_equal(H, exact) != close
     assert ("encoding in float32" in caplog.text) != close
+
+
+@pytest.mark.parametrize("unit", ["_is_avx512_bf16_supported", "_is_amx_tile_supported", None])
+def test_a_processors_units_are_asked_for(monkeypatch, unit):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name == unit, raising=False)
+    assert has_bf16(torch.device("cpu")) == (unit is not None)
+    assert not has_bf16(torch.device("meta"))
 
 
 def test_clones_share_the_encoder_and_fitted_heads_answer(encoder):
