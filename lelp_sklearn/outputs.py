@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from lelp_sklearn._checks import check_magnitude
+from lelp_sklearn._tables import check_same_rows, in_class_order, index_of, row_places
 
 _FLOATS = [np.float64, np.float32]
 # Rows of teacher probabilities may miss 1 by this much: enough for float16, too little for logits.
@@ -131,13 +132,17 @@ def check_teacher_outputs(
     classes: NDArray,
     hidden: ArrayLike | None = None,
     attention: ArrayLike | None = None,
+    *,
+    X: Any = None,
+    y: Any = None,
 ) -> TeacherOutputs:
     """Check arrays from a user against the rows and classes that a student sees.
 
     Parameters
     ----------
     proba : array-like of shape (n_rows, n_classes) or None
-        Probabilities: non-negative, and each row's sum within 0.01 of 1.
+        Probabilities: non-negative, and each row's sum within 0.01 of 1. A table's columns are put
+        in the order of the classes, by name.
     embeddings : array-like of shape (n_rows, D) or None
         Embeddings.
     n_rows : int
@@ -148,6 +153,9 @@ def check_teacher_outputs(
         Hidden layers.
     attention : array-like of shape (n_rows, H, Q, K) or None
         Attention.
+    X, y : array-like, optional
+        The user's rows and labels, whose index the tables may not contradict; that of y, where X
+        has none, as after a transformer.
 
     Returns
     -------
@@ -158,7 +166,11 @@ def check_teacher_outputs(
     ValueError
         Naming both sides of what does not fit.
     """
+    whose = "y" if index_of(X) is None else "X"
+    for name, values in (("proba", proba), ("embeddings", embeddings)):
+        check_same_rows(values, y if whose == "y" else X, f"teacher_{name}", whose=whose)
     if proba is not None:
+        proba = in_class_order(proba, classes, "teacher_proba", whose="the student's classes")
         proba = _check_rows(proba, "teacher_proba", n_rows)
         if proba.shape[1] != len(classes):
             raise ValueError(
@@ -210,12 +222,16 @@ def _check_rows(
 def check_teacher_coef(coef: ArrayLike, classes: NDArray) -> NDArray:
     """Weights of a teacher's last layer: a row a class, or one row for two classes.
 
+    Rows of a frame whose index names the classes are put in the order of these.
+
     Raises
     ------
     ValueError
         Naming what does not fit.
     """
+    places = row_places(coef, classes, "teacher_coef")
     weights = check_array(coef, dtype=_FLOATS, ensure_2d=False, input_name="teacher_coef")
+    weights = weights if places is None else weights[places]
     weights = np.atleast_2d(weights)
     n_classes = len(classes)
     if len(weights) != n_classes and not (len(weights) == 1 and n_classes == 2):

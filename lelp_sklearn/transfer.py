@@ -15,6 +15,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 
 from lelp_sklearn._checks import check_magnitude
 from lelp_sklearn._rows import n_rows
+from lelp_sklearn._tables import check_same_rows
 from lelp_sklearn.outputs import check_proba
 
 UNSURE = ("entropy", "margin", "informed")  # strategies that read probabilities
@@ -113,6 +114,7 @@ def select_rows(
             "student so far, or of any cheap model."
         )
     if proba is not None:
+        check_same_rows(proba, X, "proba")
         proba = check_proba(check_array(proba, dtype=np.float64, input_name="proba"), "proba")
         if len(proba) != total:
             raise ValueError(f"proba has {len(proba)} rows and X has {total}: expected the same.")

@@ -213,7 +213,7 @@ def compare_splitters(
     fine = None if fine is None else column_or_1d(fine)
     classes, codes = np.unique(labels, return_inverse=True)
     given = check_teacher_outputs(
-        teacher_outputs.proba, teacher_outputs.embeddings, len(labels), classes
+        teacher_outputs.proba, teacher_outputs.embeddings, len(labels), classes, X=X, y=y
     )
     outputs = TeacherOutputs(given.proba, given.embeddings, teacher_outputs.coef)
     _check(outputs, student, splitters, fine)

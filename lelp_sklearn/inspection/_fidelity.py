@@ -99,7 +99,7 @@ class FidelityDisplay:
                     "fitted teacher."
                 )
         classes = np.asarray(student.classes_)
-        proba = align_proba(np.asarray(teacher.predict_proba(X)), teacher.classes_, classes)
+        proba = align_proba(teacher.predict_proba(X), teacher.classes_, classes)
         return cls.from_predictions(
             proba,
             student.predict_proba(X),

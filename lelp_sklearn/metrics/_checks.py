@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from lelp_sklearn._checks import check_class_labels, check_magnitude
 from lelp_sklearn._compat import check_sample_weight
+from lelp_sklearn._tables import check_same_series, in_class_order, in_same_order
 from lelp_sklearn.outputs import check_proba
 
 # A probability of 0 counts as this much where its logarithm is taken: 36.04 nats at the most.
@@ -22,7 +23,12 @@ def check_rows(proba: ArrayLike, name: str) -> NDArray:
 
 
 def check_pair(teacher_proba: ArrayLike, student_proba: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Probabilities of a teacher and a student, of one shape."""
+    """Probabilities of a teacher and a student, of one shape.
+
+    Columns of two tables are matched by name.
+    """
+    check_same_series(student_proba, teacher_proba, "student_proba", whose="teacher_proba")
+    student_proba = in_same_order(student_proba, teacher_proba, "student_proba", "teacher_proba")
     teacher = check_rows(teacher_proba, "teacher_proba")
     student = check_rows(student_proba, "student_proba")
     if teacher.shape != student.shape:
@@ -36,11 +42,12 @@ def check_pair(teacher_proba: ArrayLike, student_proba: ArrayLike) -> tuple[NDAr
 def check_labels(
     y: ArrayLike, proba: ArrayLike, classes: ArrayLike | None
 ) -> tuple[NDArray, NDArray]:
-    """Column number of each row's label, and the probabilities."""
-    p = check_rows(proba, "proba")
+    """Column number of each row's label, and the probabilities; a table's columns by name."""
     labels = check_class_labels(y, warn=False)
-    check_consistent_length(labels, p)
     names = np.unique(labels) if classes is None else check_class_labels(classes, "classes")
+    check_same_series(proba, y, "proba", whose="y")
+    p = check_rows(in_class_order(proba, names, "proba"), "proba")
+    check_consistent_length(labels, p)
     if len(names) != p.shape[1]:
         raise ValueError(
             f"proba has {p.shape[1]} columns and the classes are {names.tolist()}: pass classes, "

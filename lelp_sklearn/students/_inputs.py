@@ -20,6 +20,7 @@ from lelp_sklearn._checks import (
 )
 from lelp_sklearn._compat import check_sample_weight, safe_indexing
 from lelp_sklearn._rows import n_rows
+from lelp_sklearn._tables import check_same_series
 from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_coef, check_teacher_outputs
 from lelp_sklearn.students._faults import NonFiniteError
@@ -107,6 +108,9 @@ def check_training_rows(
     scikit-learn's searches pass fit parameters of a wrong length through unsliced, so each length
     is checked here against the rows of X.
     """
+    for name, values in (("y", y), ("sample_weight", sample_weight), ("labeled", labeled)):
+        check_same_series(values, X, name)
+    given = X
     X = inputs.check(student, X, reset=reset)
     n = n_rows(X)
     if labeled is None:
@@ -140,7 +144,14 @@ def check_training_rows(
         _check_unanswered(unanswered, known)
         teacher_proba = with_stand_ins(teacher_proba, unanswered)
     teacher = check_teacher_outputs(
-        teacher_proba, teacher_embeddings, n, classes, teacher_hidden, teacher_attention
+        teacher_proba,
+        teacher_embeddings,
+        n,
+        classes,
+        teacher_hidden,
+        teacher_attention,
+        X=given,
+        y=y,
     )
     if teacher_coef is not None:
         teacher = replace(teacher, coef=check_teacher_coef(teacher_coef, classes))

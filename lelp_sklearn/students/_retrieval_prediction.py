@@ -150,7 +150,7 @@ class RetrievalPrediction:
                 "class needs a new fit."
             )
         teacher = check_teacher_outputs(
-            teacher_proba, teacher_embeddings, len(labels), self.classes_
+            teacher_proba, teacher_embeddings, len(labels), self.classes_, X=X, y=y
         )
         if self.retrieval_weight_ == 0:
             warnings.warn(

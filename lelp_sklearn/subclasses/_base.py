@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from lelp_sklearn._checks import check_class_labels, check_magnitude
 from lelp_sklearn._compat import check_feature_names_in
+from lelp_sklearn._tables import check_same_series, in_class_order
 from lelp_sklearn.outputs import check_proba
 from lelp_sklearn.subclasses._blocks import block_softmax, block_starts
 
@@ -97,6 +98,7 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         p_split: NDArray = check_array(split, dtype=FLOATS, input_name="split")
+        proba = in_class_order(proba, self.classes_, "proba")
         p_class: NDArray = check_array(proba, dtype=FLOATS, input_name="proba")
         n_rows, width = len(p_split), self.n_subclasses_.sum()
         if p_split.shape[1] != width or p_class.shape != (n_rows, len(self.classes_)):
@@ -166,6 +168,7 @@ class SubclassSplitter(TransformerMixin, BaseEstimator):
         return np.array(names, dtype=object)
 
     def _check_fit(self, H: ArrayLike, y: ArrayLike, *, reset: bool = True) -> tuple[Any, Any]:
+        check_same_series(y, H, "y")
         y = None if y is None else check_class_labels(y)
         rows, labels = validate_data(self, H, y, dtype=FLOATS, reset=reset)
         check_magnitude(rows, "X")

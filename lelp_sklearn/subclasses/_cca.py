@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_array
 from lelp_sklearn._checks import check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
 from lelp_sklearn._rows import n_rows
+from lelp_sklearn._tables import check_same_rows
 from lelp_sklearn.subclasses._base import FLOATS
 from lelp_sklearn.subclasses._centroids import CentroidSplit
 from lelp_sklearn.subclasses._per_class import ClassSplit, PerClassSplitter, seeded_clone
@@ -184,6 +185,7 @@ class CCASplitter(PerClassSplitter):
 
         with unchanged_on_error(self):
             rows, labels = self._check_rows(H, y)
+            check_same_rows(teacher_proba, H, "teacher_proba")
             seen = self._seen(student_inputs, labels)
             self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
         return self

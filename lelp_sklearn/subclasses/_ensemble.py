@@ -11,6 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from lelp_sklearn._checks import unchanged_on_error
 from lelp_sklearn._compat import BaseComposition, fit_context
+from lelp_sklearn._tables import check_same_rows
 from lelp_sklearn.subclasses._base import SubclassSplitter
 
 
@@ -126,6 +127,7 @@ class EnsembleSplitter(SubclassSplitter, BaseComposition):
         """
         with unchanged_on_error(self):
             rows, labels = self._check_fit(H, y)
+            check_same_rows(teacher_proba, H, "teacher_proba")
             if not self.splitters:
                 raise ValueError("splitters is empty; expected a list of (name, splitter).")
             self._validate_names([name for name, _ in self.splitters])

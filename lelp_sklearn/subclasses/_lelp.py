@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 
 from lelp_sklearn._checks import check_class_labels, check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
+from lelp_sklearn._tables import check_same_rows, check_same_series, in_class_order
 from lelp_sklearn.outputs import check_proba
 from lelp_sklearn.subclasses._base import FLOATS, one_class_message, subclass_counts
 from lelp_sklearn.subclasses._cached_moments import cached_moments
@@ -259,6 +260,8 @@ class LELPProjector(ProjectionSplitter):
     ) -> None:
         # NaN and infinity show in the moments: a check of its own would read all rows once more.
         tensor = is_tensor(H)
+        check_same_series(y, H, "y")
+        check_same_rows(teacher_proba, H, "teacher_proba")
         y = None if y is None else check_class_labels(to_numpy(y))
         rows, labels = validate_data(
             self,
@@ -270,6 +273,10 @@ class LELPProjector(ProjectionSplitter):
         )
         proba = None
         if teacher_proba is not None:
+            seen = labels if first else np.concatenate([self.moments_.classes, labels])
+            teacher_proba = in_class_order(
+                teacher_proba, np.unique(seen), "teacher_proba", complete=False
+            )
             proba = check_array(to_numpy(teacher_proba), dtype=FLOATS, input_name="teacher_proba")
             check_consistent_length(rows, proba)
             proba = check_proba(proba, "teacher_proba")

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 
 from lelp_sklearn._checks import unchanged_on_error
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
+from lelp_sklearn._tables import check_same_rows, in_class_order
 from lelp_sklearn.subclasses._base import (
     SubclassSplitter,
     no_spread_message,
@@ -103,6 +104,7 @@ class PerClassSplitter(SubclassSplitter):
 
         with unchanged_on_error(self):
             rows, labels = self._check_rows(H, y)
+            check_same_rows(teacher_proba, H, "teacher_proba")
             self._fit_classes(rows, labels, teacher_proba, teacher_coef, fit_class)
         return self
 
@@ -131,6 +133,7 @@ class PerClassSplitter(SubclassSplitter):
             if isinstance(self.n_subclasses, str)
             else subclass_counts(self.n_subclasses, classes)
         )
+        teacher_proba = in_class_order(teacher_proba, classes, "teacher_proba", complete=False)
         space = EmbeddingSpace(rows, self.null_space, teacher_proba, teacher_coef)
         rng = check_random_state(self.random_state)
         splits: list[ClassSplit] = []

@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_array, check_consistent_length, check_scalar
 
 from lelp_sklearn._checks import check_magnitude
+from lelp_sklearn._tables import check_same_rows
 from lelp_sklearn.subclasses._base import FLOATS
 
 
@@ -56,7 +57,7 @@ def propagate_labels(
     Parameters
     ----------
     proba : array-like of shape (n_rows, C)
-        Probabilities; not changed. Each row keeps its sum.
+        Probabilities; not changed. Each row keeps its sum, and the columns their places.
     H : array-like of shape (n_rows, D)
         Embeddings, in columns of comparable scale.
     n_neighbors : int, default=10
@@ -96,6 +97,7 @@ def propagate_labels(
     >>> propagate_labels(proba, H, n_neighbors=2, alpha=0.8).argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
+    check_same_rows(proba, H, "proba", whose="H")
     start: NDArray = check_array(proba, dtype=FLOATS, input_name="proba")
     rows = check_array(H, dtype=FLOATS, ensure_min_samples=2, input_name="H")
     check_consistent_length(start, rows)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array
 
 from lelp_sklearn._checks import check_class_labels
 from lelp_sklearn._rows import n_rows
+from lelp_sklearn._tables import check_same_rows, check_same_series, in_class_order
 from lelp_sklearn.outputs import PROBA_TOLERANCE
 from lelp_sklearn.teachers._fitting import is_fitted
 from lelp_sklearn.teachers._keys import row_keys
@@ -29,8 +30,9 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     proba : array-like of shape (n, C) or (n,), classifier, or callable
-        Probabilities; or hard labels, of shape (n,); or what gives probabilities for rows: a
-        classifier with ``predict_proba``, or a function of X.
+        Probabilities, columns in the order of ``classes``, or of a table by name; or hard labels,
+        of shape (n,); or what gives probabilities for rows: a classifier with ``predict_proba``, or
+        a function of X.
     embeddings : array-like of shape (n, D), transformer, encoder, or callable
         Embeddings; or what gives them for rows: ``transform``, ``encode``, or a function of X.
     classes : array-like of shape (C,), default=None
@@ -115,6 +117,7 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
                     "function."
                 )
         if y is not None:
+            check_same_series(y, X, "y")
             y = check_class_labels(y)
             if len(y) != n_rows(X):
                 raise ValueError(f"y has {len(y)} labels and X has {n_rows(X)} rows: one a row.")
@@ -125,6 +128,7 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
                         f"{name} has {len(array)} rows and X has {n_rows(X)}: fit on the rows that "
                         "the arrays belong to, in the same order; then ask for any of them."
                     )
+                check_same_rows(sources[name], X, name)
             self._rows = _row_numbers(row_keys(X))
         self.proba_ = _fitted(self.proba, "predict_proba", X, y)
         self.embeddings_ = _fitted(self.embeddings, "transform", X, y)
@@ -153,7 +157,9 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
         if _is_array(self.proba):
             return self._proba[self._find(X)]
         ask = getattr(self.proba_, "predict_proba", self.proba_)
-        return _check_proba(np.asarray(ask(X)), len(self.classes_))[:, self._order]
+        said = ask(X)
+        check_same_rows(said, X, "what proba gives")
+        return self._sorted(said, self.classes_[np.argsort(self._order)])
 
     def transform(self, X: Any) -> NDArray:
         """Embeddings.
@@ -203,7 +209,7 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
     def _table(self, answers: NDArray, labels: NDArray) -> NDArray:
         """Probabilities of the rows of fit, columns in the order of ``classes_``."""
         if answers.ndim == 2:
-            return _check_proba(answers, len(labels))[:, self._order]
+            return self._sorted(self.proba, labels)
         confidence = np.broadcast_to(np.asarray(self.confidence, dtype=float), answers.shape)
         if not ((confidence >= 0) & (confidence <= 1)).all():
             raise ValueError(
@@ -219,6 +225,11 @@ class CompositeTeacher(ClassifierMixin, BaseEstimator):
         is_answer = answers[:, None] == self.classes_
         other = (1 - confidence) / (len(labels) - 1)
         return np.where(is_answer, confidence[:, None], other[:, None])
+
+    def _sorted(self, said: Any, labels: NDArray) -> NDArray:
+        """Probabilities, a column a label as given, in the order of ``classes_``."""
+        proba = np.asarray(in_class_order(said, labels, "proba"))
+        return _check_proba(proba, len(labels))[:, self._order]
 
     def _answers(self, table: NDArray) -> NDArray:
         """One answer a key: the mean over equal rows."""

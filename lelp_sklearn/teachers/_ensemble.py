@@ -23,6 +23,7 @@ from lelp_sklearn._compat import (
     check_sample_weight,
     fit_context,
 )
+from lelp_sklearn._tables import check_same_series, in_class_order
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._combining import (
     StandardBlock,
@@ -188,6 +189,8 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
                 if name in vars(self):  # of an earlier fit; not every one sets them
                     delattr(self, name)
             self._check_teachers()
+            for name, values in (("y", y), ("sample_weight", sample_weight)):
+                check_same_series(values, X, name)
             labels = self._check_labels(X, y)
             weight = sample_weight
             if weight is not None:
@@ -378,7 +381,7 @@ class TeacherEnsemble(TransformerMixin, ClassifierMixin, NamedTeachers):
         check_is_fitted(self)
         return _stack(
             [
-                align_proba(np.asarray(teacher.predict_proba(X)), teacher.classes_, self.classes_)
+                align_proba(teacher.predict_proba(X), teacher.classes_, self.classes_)
                 for teacher in self.teachers_
             ]
         )
@@ -419,9 +422,13 @@ def _taken(teacher: Any, weight: NDArray | None) -> NDArray | None:
 def _ask_fold(teacher: Any, X: Any, classes: NDArray, y: Any = None) -> TeacherOutputs:
     """Probabilities alone; 0 for a class that is missing from the fold."""
     columns = {label: c for c, label in enumerate(classes.tolist())}
-    proba = np.asarray(teacher.predict_proba(X))
+    proba = in_class_order(
+        teacher.predict_proba(X), teacher.classes_, "the teacher's probabilities"
+    )
     placed = np.zeros((len(proba), len(classes)))
-    placed[:, [columns[label] for label in np.asarray(teacher.classes_).tolist()]] = proba
+    placed[:, [columns[label] for label in np.asarray(teacher.classes_).tolist()]] = np.asarray(
+        proba
+    )
     return TeacherOutputs(placed)
 
 

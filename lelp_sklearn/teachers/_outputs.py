@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from lelp_sklearn._rows import n_rows
+from lelp_sklearn._tables import check_same_rows, in_class_order
 from lelp_sklearn.outputs import TeacherOutputs, check_proba
 
 
@@ -75,7 +76,10 @@ def teacher_outputs(
                 f"{type(teacher).__name__}.transform gives a sparse matrix; embeddings are dense: "
                 "wrap the teacher by as_teacher(teacher, X), which reduces them."
             )
-        proba = _check_said(teacher.predict_proba(X), "probabilities", teacher, X)
+        proba = teacher.predict_proba(X)
+        if hasattr(teacher, "classes_"):
+            proba = in_class_order(proba, teacher.classes_, "the teacher's probabilities")
+        proba = _check_said(proba, "probabilities", teacher, X)
         if embeddings is not None:
             embeddings = _check_said(embeddings, "embeddings", teacher, X)
         outputs = TeacherOutputs(check_proba(proba, "the teacher's probabilities"), embeddings)
@@ -86,6 +90,7 @@ def teacher_outputs(
 
 def _check_said(said: Any, what: str, teacher: Any, X: Any) -> NDArray:
     """What a teacher of the user's own says: numbers (n_rows, width)."""
+    check_same_rows(said, X, f"the teacher's {what}")
     # Who reads embeddings looks for NaN in them, and knows the teacher's name.
     finite = what == "probabilities"
     array: NDArray = check_array(
@@ -105,8 +110,8 @@ def align_proba(proba: NDArray, teacher_classes: ArrayLike, classes: ArrayLike) 
 
     Parameters
     ----------
-    proba : ndarray of shape (n, C)
-        Columns in the order of ``teacher_classes``.
+    proba : array-like of shape (n, C)
+        Columns in the order of ``teacher_classes``; those of a table are found by name.
     teacher_classes, classes : array-like of shape (C,)
         The same labels, as they are and as they are wanted.
 
@@ -132,6 +137,7 @@ def align_proba(proba: NDArray, teacher_classes: ArrayLike, classes: ArrayLike) 
             f"the teacher knows the classes {known}, the student is to learn {wanted}: both must "
             "have the same."
         )
+    proba = np.asarray(in_class_order(proba, teacher_classes, "the teacher's probabilities"))
     if proba.ndim != 2 or proba.shape[1] != len(known):
         raise ValueError(
             f"the teacher's probabilities have shape {proba.shape}; expected (n_rows, "

@@ -23,6 +23,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
+from lelp_sklearn._tables import in_class_order
 from lelp_sklearn.teachers._embedders import Embedder, embedder_of
 from lelp_sklearn.teachers._fitting import first_row, is_fitted, weight_prefix
 from lelp_sklearn.teachers._trees import LeafReducer, truncated_svd
@@ -196,7 +197,9 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
         -------
         proba : ndarray of shape (n_rows, C)
         """
-        return np.asarray(self._fitted().predict_proba(X))
+        fitted = self._fitted()
+        proba = fitted.predict_proba(X)
+        return np.asarray(in_class_order(proba, fitted.classes_, "the teacher's probabilities"))
 
     def transform(self, X: Any) -> NDArray:
         """Embeddings.
