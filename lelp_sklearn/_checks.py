@@ -24,6 +24,7 @@ def check_class_labels(y: ArrayLike, name: str = "y", *, warn: bool = True) -> N
     ValueError
         If they are NaN, infinite, continuous, or have other dimensions.
     """
+    refuse_several_outputs(y, name)
     labels = column_or_1d(y, warn=warn)
     if labels.dtype.kind in "US" and isinstance(y, list | tuple):
         # Of a list of words and numbers, numpy makes words.
@@ -32,6 +33,17 @@ def check_class_labels(y: ArrayLike, name: str = "y", *, warn: bool = True) -> N
     assert_all_finite(labels, input_name=name)
     check_classification_targets(labels)
     return labels
+
+
+def refuse_several_outputs(y: Any, name: str = "y") -> None:
+    """Refuse labels of several outputs a row."""
+    shape: Any = np.shape(y) if isinstance(y, list | tuple) else getattr(y, "shape", ())
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"{name} should be a 1d array, one label a row, and has shape {tuple(shape)}: several "
+            "outputs are distilled one by one, by scikit-learn's "
+            "MultiOutputClassifier(DistilledClassifier(...))."
+        )
 
 
 def check_one_type(labels: NDArray, name: str) -> None:

@@ -21,9 +21,8 @@ from sklearn.base import (
     clone,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.utils import assert_all_finite, check_random_state, indexable
+from sklearn.utils import check_random_state, indexable
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
@@ -313,9 +312,7 @@ class DistilledClassifier(
         X, X_unlabeled = indexable(X)[0], indexable(X_unlabeled)[0]
         if X_unlabeled is not None and n_rows(X_unlabeled) == 0:
             X_unlabeled = None
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
+        labels = check_class_labels(y)
         classes = np.unique(labels)
         if partial:
             classes = self._classes_of_parts(classes, all_classes, taught)

@@ -34,7 +34,7 @@ from lelp_sklearn.objectives import CrossEntropy
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.students._batches import SliceIterator
 from lelp_sklearn.students._building import make_net
-from lelp_sklearn.students._pipelines import check_kind
+from lelp_sklearn.students._pipelines import check_kind, refuse_samplers
 from lelp_sklearn.students._training import check_declared, check_needs
 
 # What skorch and this package call the callbacks that are there anyway.
@@ -198,6 +198,7 @@ def probe(student: Any, ahead: Ahead) -> None:
 
 
 def _check(student: Any, ahead: Ahead) -> None:
+    refuse_samplers(student)
     if isinstance(student, BaseSearchCV):
         _check_search(student, ahead)
     elif isinstance(student, Pipeline):

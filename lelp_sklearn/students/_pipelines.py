@@ -23,6 +23,7 @@ def fit_student(student: Any, X: ArrayLike, y: NDArray, arrays: dict[str, Any]) 
         else:
             searched, last = True, last.estimator
     check_kind(last)
+    refuse_samplers(student)
     if searched and "labeled" in arrays:
         raise ValueError(
             "a search as student would score unlabelled rows against labels that are not there: "
@@ -31,6 +32,41 @@ def fit_student(student: Any, X: ArrayLike, y: NDArray, arrays: dict[str, Any]) 
     if get_config()["enable_metadata_routing"]:
         prefix = ""
     return student.fit(X, y, **{f"{prefix}{name}": value for name, value in arrays.items()})
+
+
+def refuse_samplers(student: Any) -> None:
+    """Refuse a Pipeline that changes rows on their way to the student.
+
+    Its sampler would resample X and y, and leave the teacher's answers as they are: to other rows.
+    """
+    while isinstance(student, Pipeline | BaseSearchCV):
+        if isinstance(student, BaseSearchCV):
+            student = student.estimator
+            continue
+        for name, step in student.steps[:-1]:
+            if hasattr(step, "fit_resample"):
+                raise ValueError(
+                    f"the step {name!r} of the student, a {type(step).__name__}, resamples the "
+                    "rows, and the teacher's answers would go to other ones. Resample before the "
+                    "teacher is asked, by imblearn's make_pipeline(sampler, "
+                    "DistilledClassifier(...)), or give the student class_weight='balanced'."
+                )
+        student = student.steps[-1][1]
+
+
+def without_samplers(estimator: Any) -> Any:
+    """A Pipeline as predicting needs it: scikit-learn's, of the steps that are no samplers."""
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    steps = [
+        (name, without_samplers(step))
+        for name, step in estimator.steps
+        if not hasattr(step, "fit_resample")
+    ]
+    same = [a is b for (_, a), (_, b) in zip(steps, estimator.steps, strict=False)]
+    if len(steps) == len(estimator.steps) and all(same) and type(estimator) is Pipeline:
+        return estimator
+    return Pipeline(steps)
 
 
 def check_kind(student: Any) -> None:

@@ -72,7 +72,8 @@ class LELPProjector(ProjectionSplitter):
         Whether to remove from the embeddings what the teacher's logits already say: the row space
         of its centred output weights. They are given to fit as ``teacher_coef``, or else recovered
         from ``teacher_proba`` by least squares. "auto" removes it where either is given and warns
-        where neither is; True makes that an error. Needs D >= S + C - 1.
+        where neither is; True makes that an error. "auto" keeps embeddings of which the logits say
+        all, as those of discriminant analysis. Needs D >= S + C - 1.
     random_state : int, RandomState or None, default=None
         Seed of the rotations and of random directions.
     memory : str or joblib.Memory, default=None
@@ -298,10 +299,13 @@ class LELPProjector(ProjectionSplitter):
     def _find_directions(self) -> None:
         """Find them, or keep what they lack; call it from a public method, for the warning."""
         V = logit_basis(self.moments_, self._teacher_coef) if self.null_space else None
+        unknown = V is None
+        if V is not None and self.null_space == "auto" and V.shape[1] >= self.n_features_in_:
+            V = None  # of embeddings that are the logits, all is kept
         self._problem = self._shortage(V)
         if self._problem:
             return
-        if V is None and self.null_space == "auto":
+        if unknown and self.null_space == "auto":
             warnings.warn(NULL_SPACE_SKIPPED, UserWarning, stacklevel=4)
         self._set_directions(None if V is None else complement(V))
 

@@ -66,6 +66,8 @@ class EmbeddingSpace:
                 recovered_coef(ClassMoments.of(self.scaler.transform(H), np.zeros(len(H)), proba))
             )
         if V.shape[1] >= H.shape[1]:
+            if null_space == "auto":
+                return  # of embeddings that are the logits, all is kept
             raise ValueError(
                 f"the embeddings have n_features={H.shape[1]}, and the logits say all of it: "
                 "nothing is left to split classes by. Set null_space=False."

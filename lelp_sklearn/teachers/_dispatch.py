@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from skorch import NeuralNet
 from torch import nn
 
-from lelp_sklearn.teachers._fitting import is_fitted
+from lelp_sklearn.teachers._fitting import gives_proba, is_fitted
 from lelp_sklearn.teachers._sklearn import SklearnTeacher
 from lelp_sklearn.teachers._skorch import SkorchTeacher
 from lelp_sklearn.teachers._torch import TorchTeacher
@@ -51,6 +55,8 @@ def as_teacher(estimator: Any, X: Any = None) -> Any:
     >>> as_teacher(forest, X).transform(X).shape
     (150, 64)
     """
+    if problem := of_another_kind(estimator):
+        raise TypeError(problem)
     if hasattr(estimator, "predict_proba") and hasattr(estimator, "transform"):
         return estimator
     if isinstance(estimator, NeuralNet):
@@ -189,11 +195,41 @@ def _module_teacher(module: nn.Module) -> TorchTeacher:
     return TorchTeacher(module)
 
 
+_KINDS = {
+    "regressor": "a regressor, whose numbers are no class probabilities: give a classifier, or "
+    "what turns its numbers into probabilities as CompositeTeacher(function, embeddings)",
+    "clusterer": "a clusterer, and knows no classes: give a classifier",
+    "outlier_detector": "an outlier detector, and knows no classes: give a classifier",
+    "density_estimator": "a density estimator, and knows no classes: give a classifier",
+}
+
+
+def of_another_kind(estimator: Any) -> str | None:
+    """Why scikit-learn's word for an estimator keeps it from being a teacher, if it does."""
+    if isinstance(estimator, type) or not isinstance(estimator, BaseEstimator):
+        return None
+    try:
+        tags = get_tags(estimator)
+    except (AttributeError, TypeError, ValueError):  # of a part that is not there
+        return None
+    name = type(estimator).__name__
+    if tags.estimator_type in _KINDS:
+        return f"{name} is {_KINDS[tags.estimator_type]}."
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    several = isinstance(getattr(last, "classes_", None), list)
+    if isinstance(last, MultiOutputClassifier | ClassifierChain) or several:
+        return (
+            f"{name} predicts several outputs a row, and a teacher has one: distil each output by "
+            "itself, by MultiOutputClassifier(DistilledClassifier(teacher, student, cv=5))."
+        )
+    return None
+
+
 def _not_a_classifier(estimator: Any) -> str | None:
     name = type(estimator).__name__
     if isinstance(estimator, type):
         return f"{estimator.__name__} is a class: pass an instance of it."
-    if hasattr(estimator, "predict_proba") and hasattr(estimator, "fit"):
+    if hasattr(estimator, "fit") and gives_proba(estimator):
         return None
     if hasattr(estimator, "predict_proba"):
         return f"{name} has predict_proba and no transform: add one, or use CompositeTeacher."

@@ -46,7 +46,7 @@ def embedder_of(estimator: Any) -> Embedder:
     if isinstance(estimator, FrozenEstimator):
         return embedder_of(estimator.estimator)
     if isinstance(estimator, Pipeline):
-        return _after(estimator[:-1], embedder_of(estimator.steps[-1][1]), len(estimator))
+        return _after(estimator, embedder_of(estimator.steps[-1][1]))
     if hasattr(estimator, "best_estimator_"):
         return embedder_of(estimator.best_estimator_)
     if isinstance(estimator, CalibratedClassifierCV):
@@ -73,10 +73,13 @@ def linear_coef(estimator: Any) -> NDArray | None:
     return coef if len(coef) == (1 if n_classes == 2 else n_classes) else None
 
 
-def _after(steps: Pipeline, last: Embedder, n_steps: int) -> Embedder:
-    if n_steps == 1:
+def _after(pipeline: Pipeline, last: Embedder) -> Embedder:
+    """The last step's, on what the steps before make of X; a sampler makes nothing of new rows."""
+    steps = [step for step in pipeline.steps[:-1] if not hasattr(step[1], "fit_resample")]
+    if not steps:
         return last
-    return replace(last, embed=lambda X: last.embed(steps.transform(X)), given=False)
+    before = Pipeline(steps)
+    return replace(last, embed=lambda X: last.embed(before.transform(X)), given=False)
 
 
 def _calibrated(estimators: list[Any]) -> Embedder:

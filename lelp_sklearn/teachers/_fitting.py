@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,21 @@ def is_fitted(estimator: Any) -> bool:
     except NotFittedError:
         return False
     return True
+
+
+def gives_proba(estimator: Any) -> bool:
+    """Whether an estimator has ``predict_proba``, or may well have it when it is fitted.
+
+    Meta-estimators show some methods only then: what they hold decides.
+    """
+    if hasattr(estimator, "predict_proba"):
+        return True
+    if is_fitted(estimator) or getattr_static(type(estimator), "predict_proba", None) is None:
+        return False
+    if isinstance(estimator, Pipeline):
+        return gives_proba(estimator.steps[-1][1])
+    held = [vars(estimator)[n] for n in ("estimator", "final_estimator") if n in vars(estimator)]
+    return bool(held) and all(part is None or gives_proba(part) for part in held)
 
 
 def weight_prefix(estimator: Any) -> str:

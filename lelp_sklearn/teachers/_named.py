@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from lelp_sklearn._checks import check_class_labels
 from lelp_sklearn._compat import BaseComposition, clone_parameters
-from lelp_sklearn.teachers._fitting import is_fitted
+from lelp_sklearn.teachers._dispatch import of_another_kind
+from lelp_sklearn.teachers._fitting import gives_proba, is_fitted
 
 
 class NamedTeachers(MetaEstimatorMixin, BaseComposition):
@@ -62,11 +63,12 @@ class NamedTeachers(MetaEstimatorMixin, BaseComposition):
             )
         self._validate_names([name for name, _ in self.teachers])
         for name, teacher in self.teachers:
-            if not hasattr(teacher, "predict_proba"):
-                raise TypeError(
-                    f"teacher {name!r}, a {type(teacher).__name__}, has no predict_proba: wrap it "
-                    "in as_teacher, or in scikit-learn's CalibratedClassifierCV."
+            if not gives_proba(teacher):
+                problem = of_another_kind(teacher) or (
+                    f"a {type(teacher).__name__}, has no predict_proba: wrap it in as_teacher, or "
+                    "in scikit-learn's CalibratedClassifierCV."
                 )
+                raise TypeError(f"teacher {name!r}, {problem}")
             if self.prefit and not is_fitted(teacher):
                 raise NotFittedError(
                     f"teacher {name!r} is not fitted and prefit=True: fit it first, or set "

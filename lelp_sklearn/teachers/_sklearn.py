@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -25,12 +24,12 @@ from sklearn.utils.validation import has_fit_parameter
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
 from lelp_sklearn._tables import in_class_order
 from lelp_sklearn.teachers._embedders import Embedder, embedder_of
-from lelp_sklearn.teachers._fitting import first_row, is_fitted, weight_prefix
+from lelp_sklearn.teachers._fitting import first_row, gives_proba, is_fitted, weight_prefix
 from lelp_sklearn.teachers._trees import LeafReducer, truncated_svd
 
 
-def _estimator_has(name: str) -> Callable[[Any], bool]:
-    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
+def _gives_proba(teacher: SklearnTeacher) -> bool:
+    return gives_proba(getattr(teacher, "estimator_", teacher.estimator))
 
 
 class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -109,7 +108,7 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [HasMethods(["fit"])],  # others may come with it
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
@@ -184,7 +183,7 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
         predicted = np.asarray(self._fitted().predict(X))
         return predicted.ravel() if predicted.shape == (len(predicted), 1) else predicted
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(_gives_proba)
     def predict_proba(self, X: Any) -> NDArray:
         """Probability of each class, as the classifier says.
 

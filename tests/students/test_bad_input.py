@@ -23,7 +23,7 @@ def student(**params):
         ({"teacher_proba": ROWS.proba * 2}, "expected probabilities that sum to 1"),
         ({"teacher_proba": ROWS.proba + np.array([0.3, 0.0])}, "sum to 1"),
         ({"teacher_proba": np.array([[2.0, -1.0]] * 400)}, r"row 0 is \[2.0, -1.0\]"),
-        ({"teacher_proba": ROWS.proba * np.nan}, "teacher_proba contains NaN"),
+        ({"teacher_proba": ROWS.proba * np.nan}, "teacher_proba is NaN in all rows"),
         ({"teacher_embeddings": None}, "LELP needs teacher_embeddings; got teacher_proba"),
         ({"teacher_proba": None}, "LELP needs teacher_proba; got teacher_embeddings"),
         ({"teacher_coef": np.ones((2, 3))}, r"teacher_coef has shape \(2, 3\); expected"),

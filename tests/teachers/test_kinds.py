@@ -1,0 +1,165 @@
+"""Which estimators are teachers: those whose methods come with fit, and refusals of other kinds."""
+
+import numpy as np
+import pytest
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.pipeline import Pipeline as SamplingPipeline
+from imblearn.pipeline import make_pipeline as make_sampling
+from imblearn.under_sampling import RandomUnderSampler
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.ensemble import (
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.svm import SVC
+
+from lelp_sklearn import (
+    DistilledClassifier,
+    LELPStudentClassifier,
+    StudentClassifier,
+    TeacherEnsemble,
+    as_teacher,
+)
+from lelp_sklearn.students._pipelines import without_samplers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 4))
+Y = ((X[:, 0] + X[:, 1]) > 0.8).astype(int)
+
+
+def student():
+    return LELPStudentClassifier(max_epochs=1, random_state=0)
+
+
+def stack():
+    return StackingClassifier([("lr", LogisticRegression())], cv=2)
+
+
+LATE = {
+    "stack": stack,
+    "pipeline": lambda: make_pipeline(StandardScaler(), stack()),
+    "search": lambda: GridSearchCV(stack(), {"passthrough": [False]}, cv=2),
+    "pipeline in a search": lambda: GridSearchCV(
+        make_pipeline(StandardScaler(), stack()), {"stackingclassifier__passthrough": [True]}, cv=2
+    ),
+    "self-training": lambda: SelfTrainingClassifier(stack()),
+    "vote": lambda: VotingClassifier([("s", stack())], voting="soft"),
+    "ensemble": lambda: TeacherEnsemble([("s", stack()), ("lr", LogisticRegression())]),
+}
+
+
+@pytest.mark.parametrize("make", LATE.values(), ids=LATE)
+def test_methods_that_come_with_fit(make):
+    assert DistilledClassifier(make(), student(), cv=2).fit(X, Y).predict(X).shape == (90,)
+    fitted = clone(make()).fit(X, Y)
+    assert DistilledClassifier(fitted, student()).fit(X, Y).predict(X).shape == (90,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        SVC,
+        lambda: make_pipeline(StandardScaler(), SVC()),
+        lambda: GridSearchCV(SVC(), {"C": [1.0]}),
+        lambda: StackingClassifier([("lr", LogisticRegression())], final_estimator=SVC()),
+    ],
+)
+def test_methods_that_never_come_are_missed_before_a_fit(make):
+    with pytest.raises(TypeError, match=r"no predict_proba.*CalibratedClassifierCV"):
+        as_teacher(make())
+
+
+OTHER_KINDS = [
+    (RandomForestRegressor(2), "is a regressor.*CompositeTeacher"),
+    (make_pipeline(StandardScaler(), LinearRegression()), "is a regressor"),
+    (KMeans(2), "is a clusterer"),
+    (GaussianMixture(2), "is a density estimator"),
+    (IsolationForest(), "is an outlier detector"),
+    (MultiOutputClassifier(LogisticRegression()), "several outputs.*MultiOutputClassifier"),
+    (ClassifierChain(LogisticRegression()), "several outputs"),
+    (RandomForestClassifier(2).fit(X, np.column_stack([Y, Y])), "several outputs"),
+]
+
+
+@pytest.mark.parametrize(("teacher", "message"), OTHER_KINDS, ids=lambda p: type(p).__name__)
+def test_other_kinds_are_refused_in_a_sentence(teacher, message):
+    with pytest.raises(TypeError, match=message):
+        DistilledClassifier(teacher, student(), cv=2).fit(X, Y)
+    with pytest.raises(TypeError, match=message):
+        TeacherEnsemble([("a", teacher)]).fit(X, Y)
+
+
+@pytest.mark.parametrize("make", [np.asarray, list], ids=["array", "list"])
+def test_several_outputs_are_distilled_one_by_one(make):
+    both = np.column_stack([Y, X[:, 2] > 0]).astype(int)
+    model = DistilledClassifier(LogisticRegression(), student(), cv=2)
+    for fit in (model.fit, student().fit):
+        with pytest.raises(ValueError, match=r"shape \(90, 2\).*MultiOutputClassifier"):
+            fit(X, make(both.tolist()))
+    assert MultiOutputClassifier(model).fit(X, both).predict(X).shape == (90, 2)
+
+
+SAMPLERS = [RandomOverSampler(random_state=0), RandomUnderSampler(random_state=0), SMOTE()]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("last", [LogisticRegression(), RandomForestClassifier(3, random_state=0)])
+def test_a_sampler_before_a_teachers_classifier(sampler, last):
+    teacher = make_sampling(StandardScaler(), sampler, last)
+    model = DistilledClassifier(teacher, student(), cv=2).fit(X, Y)
+    assert len(model.teacher_.transform(X)) == 90  # of the rows asked about, none resampled
+    alone = make_sampling(sampler, last).fit(X, Y)
+    assert len(as_teacher(alone, X).transform(X)) == 90
+    DistilledClassifier(alone, student()).fit(X, Y)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda pipe: pipe,
+        lambda pipe: GridSearchCV(pipe, {}, cv=2),
+        lambda pipe: make_pipeline(StandardScaler(), pipe),
+    ],
+)
+def test_a_sampler_before_the_student_is_refused_before_the_teacher_is_asked(sampler, around):
+    class Teacher(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            raise AssertionError("asked")
+
+    pipe = around(make_sampling(StandardScaler(), sampler, student()))
+    with pytest.raises(ValueError, match=r"resamples the rows.*make_pipeline"):
+        DistilledClassifier(Teacher(), pipe, cv=2).fit(X, Y)
+
+
+def test_a_sampler_before_both_is_what_the_message_says():
+    model = make_sampling(
+        RandomOverSampler(random_state=0),
+        DistilledClassifier(LogisticRegression(), student(), cv=2),
+    ).fit(X, Y)
+    assert model.score(X, Y) > 0.5
+
+
+def test_predicting_needs_no_sampler():
+    inner = StudentClassifier(max_epochs=1, random_state=0)
+    model = make_sampling(StandardScaler(), RandomOverSampler(random_state=0), inner)
+    with pytest.warns(UserWarning, match="got no teacher arrays"):
+        model.fit(X, Y)
+    plain = without_samplers(model)
+    assert type(plain) is Pipeline
+    assert len(plain) == 2
+    np.testing.assert_array_equal(plain.predict_proba(X), model.predict_proba(X))
+    assert without_samplers(plain) is plain
+    nested = without_samplers(Pipeline([("outer", SamplingPipeline(model.steps))]))
+    assert [type(step) for _, step in nested[0].steps] == [StandardScaler, StudentClassifier]
