@@ -59,6 +59,7 @@ LATE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:y contains no unlabeled samples")
 @pytest.mark.parametrize("make", LATE.values(), ids=LATE)
 def test_methods_that_come_with_fit(make):
     assert DistilledClassifier(make(), student(), cv=2).fit(X, Y).predict(X).shape == (90,)
