@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lelp_sklearn._torch import seeded
+from lelp_sklearn._torch import UsualSettings, seeded
 
 CPU = torch.device("cpu")
 _LEAST_LOG_SD = -3.0  # 5% of a column's deviation: one that is known exactly has no likelihood
@@ -97,7 +97,7 @@ def train(
     x = torch.from_numpy(X.astype(np.float32))
     c = torch.from_numpy(condition.astype(np.float32))
     history = []
-    with seeded(seed, CPU):
+    with UsualSettings(), seeded(seed, CPU):
         network = build()
         network.start(lr)
         for _ in range(max_epochs):
@@ -109,7 +109,7 @@ def train(
 
 def generate(network: Any, condition: NDArray, seed: int) -> NDArray[np.float64]:
     """Rows of a trained network, one for each condition."""
-    with seeded(seed, CPU), torch.no_grad():
+    with UsualSettings(), seeded(seed, CPU), torch.no_grad():
         rows = network.generate(torch.from_numpy(condition.astype(np.float32)))
     return rows.numpy().astype(np.float64)
 

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from lelp_sklearn._checks import check_magnitude, check_one_type
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.subclasses import SubclassSplitter
 
 
@@ -91,7 +92,7 @@ class SubclassDisplay:
         check_one_type(labels, "y")
         check_magnitude(rows, "H")
         check_consistent_length(rows, labels)
-        split = projector.transform(rows)
+        split = plain_rows(projector.transform(rows))
         stops = np.cumsum(projector.n_subclasses_)
         blocks = np.split(split, stops[:-1], axis=1)
         points, subclasses, shares = [], [], []
@@ -102,7 +103,7 @@ class SubclassDisplay:
                     f"class {label!r} has {own.sum()} rows in y; at least 2 are needed to draw it."
                 )
             with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance
-                points.append(PCA(2).fit_transform(rows[own]))
+                points.append(PCA(2).set_output(transform="default").fit_transform(rows[own]))
             subclasses.append(block[own].argmax(axis=1))
             shares.append(block[own].mean(axis=0))
         display = cls(

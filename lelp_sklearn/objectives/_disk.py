@@ -139,7 +139,7 @@ class DiSK(Objective):
         """Learn the embeddings' means and scales; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
         check_weight(self.budget, "budget")
-        self.scaler_ = StandardScaler().fit(teacher.embeddings)
+        self.scaler_ = StandardScaler().set_output(transform="default").fit(teacher.embeddings)
         return self
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:

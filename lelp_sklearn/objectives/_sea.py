@@ -207,7 +207,8 @@ class EmbeddingApproximation(OnStandardized):
                     f"teacher_embeddings are the same in all of {len(Z)} rows: nothing of them can "
                     "be approximated. Check the teacher."
                 )
-            return PCA(min(self.n_components, *Z.shape), random_state=seed)
+            pca = PCA(min(self.n_components, *Z.shape), random_state=seed)
+            return pca.set_output(transform="default")
         if self.reducer == "umap":
             return _umap(self.n_components, len(Z), seed)
         return None if self.reducer is None else seeded_clone(self.reducer, seed)

@@ -13,6 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from lelp_sklearn._compat import HasMethods, Interval
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.subclasses._centroids import CentroidSplit, PosteriorSplit, Reduced
 from lelp_sklearn.subclasses._per_class import (
     ClassSplit,
@@ -138,7 +139,7 @@ class ClusterSplitter(PerClassSplitter):
         keeps = reducer is None or hasattr(reducer, "transform")
         if not (keeps and hasattr(model, "predict")):
             Z = subsample(Z, self.max_rows, seed)
-        reduced = Z if reducer is None else reducer.fit_transform(Z)
+        reduced = Z if reducer is None else plain_rows(reducer.fit_transform(Z))
         labels = model.fit_predict(reduced)
         if not keeps:
             return CentroidSplit(Z, labels, n_subclasses)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
-from lelp_sklearn._torch import as_tensor, seeded, torch_threads
+from lelp_sklearn._torch import UsualSettings, as_tensor, seeded, torch_threads
 
 
 def train(
@@ -25,7 +25,7 @@ def train(
     seed: int,
 ) -> tuple[list[tuple[NDArray, NDArray]], NDArray]:
     """Weights and biases of the encoder, and centroids in its code, learned from rows ``Z``."""
-    with seeded(seed, torch.device("cpu")), torch_threads(1):
+    with UsualSettings(), seeded(seed, torch.device("cpu")), torch_threads(1):
         X = as_tensor(Z.astype(np.float32))
         encoder, decoder = _layers(widths), _layers(widths[::-1])
         weights = [*encoder.parameters(), *decoder.parameters()]

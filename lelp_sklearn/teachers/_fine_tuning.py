@@ -15,7 +15,7 @@ from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from lelp_sklearn._torch import seeded
+from lelp_sklearn._torch import UsualSettings, seeded
 from lelp_sklearn.teachers._hooks import autocast
 
 _BATCH = 16
@@ -71,7 +71,7 @@ def fine_tune(
     if verbose:
         callbacks.append(ProgressBar())
     device = torch.device(encoder.device)
-    with seeded(seed, device):
+    with UsualSettings(), seeded(seed, device):
         _WeightedNet(
             _Classifier,
             module__encoder=encoder,
