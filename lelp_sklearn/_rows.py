@@ -28,7 +28,7 @@ def plain_rows(transformed: Any) -> Any:
     Its own ``set_output``, or the surrounding program's ``set_config(transform_output=...)``, may
     have made a frame of it.
     """
-    return transformed if sparse.issparse(transformed) else np.asarray(transformed)
+    return transformed if sparse.issparse(transformed) else np.asarray(transformed, order="C")
 
 
 def stack_rows(first: Any, second: Any) -> Any:

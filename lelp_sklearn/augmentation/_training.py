@@ -83,6 +83,7 @@ class GAN(nn.Module):
         return self.discriminator(torch.cat([x, c], dim=1))
 
 
+@UsualSettings()
 def train(
     build: Callable[[], Any],
     X: NDArray,
@@ -97,7 +98,7 @@ def train(
     x = torch.from_numpy(X.astype(np.float32))
     c = torch.from_numpy(condition.astype(np.float32))
     history = []
-    with UsualSettings(), seeded(seed, CPU):
+    with seeded(seed, CPU):
         network = build()
         network.start(lr)
         for _ in range(max_epochs):
@@ -107,9 +108,10 @@ def train(
     return network, history
 
 
+@UsualSettings()
 def generate(network: Any, condition: NDArray, seed: int) -> NDArray[np.float64]:
     """Rows of a trained network, one for each condition."""
-    with UsualSettings(), seeded(seed, CPU), torch.no_grad():
+    with seeded(seed, CPU), torch.no_grad():
         rows = network.generate(torch.from_numpy(condition.astype(np.float32)))
     return rows.numpy().astype(np.float64)
 

@@ -96,8 +96,7 @@ class StudentNetwork(nn.Module):
         except Exception as error:
             raise TypeError(
                 f"the body {name} failed on two rows that are a {type(example).__name__}: {error} "
-                "Inputs that suit it are named in its class attribute reads, or given as the "
-                "student's inputs."
+                + _remedy(self.body)
             ) from error
         embedding = seen.embedding
         if embedding.ndim != 2 or len(embedding) != len(example):
@@ -118,6 +117,22 @@ class StudentNetwork(nn.Module):
                 "which predictions are made by: expected the same."
             )
         return seen
+
+
+def _remedy(body: nn.Module) -> str:
+    """What to do about a body that fails."""
+    for name, weight in body.named_parameters():
+        if weight.is_meta or (weight.is_floating_point() and weight.dtype != torch.float32):
+            what = "has no values (device 'meta')" if weight.is_meta else f"is {weight.dtype}"
+            return (
+                f"Its weight {name!r} {what}, as torch's settings were when it was made, and "
+                "students compute in float32: pass the class and module__ parameters instead, or "
+                "the instance's .float()."
+            )
+    return (
+        "Inputs that suit it are named in its class attribute reads, or given as the student's "
+        "inputs."
+    )
 
 
 def _build(

@@ -178,13 +178,14 @@ class RelationalAlignment(OnEmbeddings):
         return weighted_mean(rows, targets["weight"])
 
 
+@UsualSettings()
 def _contrasted(
     centred: NDArray, y: NDArray, start: NDArray, temperature: float, seed: int
 ) -> NDArray:
     """A linear map trained by supervised contrast, from principal directions on."""
     rows, labels = as_tensor(centred), torch.as_tensor(y)
     rows = rows / rows.square().mean().sqrt().clamp_min(1e-12)  # one rate for all teachers
-    with UsualSettings(), seeded(seed, torch.device("cpu")):
+    with seeded(seed, torch.device("cpu")):
         W = as_tensor(start.copy()).requires_grad_()
         optimizer = torch.optim.Adam([W], lr=_LR)
         for _ in range(_STEPS):

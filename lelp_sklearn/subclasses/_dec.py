@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lelp_sklearn._torch import UsualSettings, as_tensor, seeded, torch_threads
 
 
+@UsualSettings()
 def train(
     Z: NDArray,
     *,
@@ -25,7 +26,7 @@ def train(
     seed: int,
 ) -> tuple[list[tuple[NDArray, NDArray]], NDArray]:
     """Weights and biases of the encoder, and centroids in its code, learned from rows ``Z``."""
-    with UsualSettings(), seeded(seed, torch.device("cpu")), torch_threads(1):
+    with seeded(seed, torch.device("cpu")), torch_threads(1):
         X = as_tensor(Z.astype(np.float32))
         encoder, decoder = _layers(widths), _layers(widths[::-1])
         weights = [*encoder.parameters(), *decoder.parameters()]

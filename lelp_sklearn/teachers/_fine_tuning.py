@@ -25,6 +25,7 @@ _LEAST = 10  # labelled rows of the rarest class from which on some are held out
 _PATIENCE = 3
 
 
+@UsualSettings()
 def fine_tune(
     encoder: Any,
     texts: list[str],
@@ -71,7 +72,7 @@ def fine_tune(
     if verbose:
         callbacks.append(ProgressBar())
     device = torch.device(encoder.device)
-    with UsualSettings(), seeded(seed, device):
+    with seeded(seed, device):
         _WeightedNet(
             _Classifier,
             module__encoder=encoder,

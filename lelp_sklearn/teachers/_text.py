@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
 from lelp_sklearn._rows import check_texts
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._embedders import linear_coef
 from lelp_sklearn.teachers._encoding import bf16_pays, encode
@@ -275,6 +276,7 @@ class SentenceTransformerTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         return tags
 
 
+@UsualSettings()
 def load_encoder(name: str | os.PathLike[str]) -> Any:
     """The encoder of a hub's name or of a folder."""
     try:

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 
 from lelp_sklearn._compat import Interval, StrOptions
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._hooks import (
     autocast,
@@ -216,6 +217,7 @@ class TorchTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
             return OutputColumns(self.classes)
         return OutputColumns(np.arange(max(2, last_linear(self.module).out_features)))
 
+    @UsualSettings()
     def _ask(self, X: Any, layer: nn.Module | None, inputs: bool) -> tuple[NDArray, Any]:
         columns, rows, seen = self._columns(), self._rows(X), []
         n_rows = len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
