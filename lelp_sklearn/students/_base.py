@@ -181,7 +181,7 @@ class BaseStudentClassifier(
                 X,
                 y,
                 arrays,
-                self.max_epochs,
+                int(self.max_epochs),
                 fresh=not again,
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lelp_sklearn._numbers import python_value
+
 PREFIXES = ("module__", "optimizer__", "callbacks__", "iterator_train__", "iterator_valid__")
 
 
@@ -25,7 +27,7 @@ class SkorchParameters:
                 f"{type(self).__name__} got unexpected parameters {unknown}. Beside its own it "
                 f"takes those that start with one of {', '.join(PREFIXES)}."
             )
-        return {name: getattr(self, name) for name in self._skorch_names}
+        return {name: python_value(getattr(self, name), name) for name in self._skorch_names}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of this estimator.

@@ -173,7 +173,7 @@ class SentenceTransformerTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         return encode(
             self._encoder(),
             check_texts(X),
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             dtype=self._dtype(),
             verbose=self.verbose,
         )

@@ -225,8 +225,9 @@ class TorchTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
             raise ValueError("X has 0 rows; expected at least one.")
         outputs = []
         with evaluating(self.module), moved(self.module, self.device) as device:
-            for start in range(0, n_rows, self.batch_size):
-                batch = _slice(rows, slice(start, start + self.batch_size), device)
+            size = int(self.batch_size)
+            for start in range(0, n_rows, size):
+                batch = _slice(rows, slice(start, start + size), device)
                 with autocast(device, self.dtype):
                     if layer is None:
                         answer = _call(self.module, batch)

@@ -343,12 +343,13 @@ class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         """The tokens and the outputs of each batch; the model is as it was when it is left."""
         self._validate_params()
         texts = check_texts(X)
-        starts = range(0, len(texts), self.batch_size)
+        size = int(self.batch_size)
+        starts = range(0, len(texts), size)
 
         def passes(device: torch.device) -> Iterator[tuple[Any, Any]]:
             for start in tqdm(starts, desc="teacher", disable=not self.verbose):
                 tokens = self.tokenizer(
-                    texts[start : start + self.batch_size],
+                    texts[start : start + size],
                     padding=True,
                     truncation=True,
                     max_length=self.max_length,
