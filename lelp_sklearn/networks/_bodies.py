@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from lelp_sklearn._numbers import layer_widths
 from lelp_sklearn.outputs import BodyOutputs
 
 
@@ -52,7 +53,9 @@ class MLP(nn.Module):
 
     def __init__(self, n_features: int, hidden: int | Sequence[int] = 64, dropout: float = 0.0):
         super().__init__()
-        widths = [n_features, *(hidden if isinstance(hidden, Sequence) else [hidden])]
+        widths = [n_features, *layer_widths(hidden)]
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout={dropout!r}: expected a probability, from 0 to 1.")
         layers: list[nn.Module] = []
         for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), nn.ReLU()]

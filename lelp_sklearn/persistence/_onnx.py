@@ -16,6 +16,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils.validation import check_is_fitted
 
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn._writing import write_whole
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs._columns import is_frame
@@ -157,6 +158,7 @@ def _innermost(estimator: Any) -> Any:
             return estimator
 
 
+@UsualSettings()
 def _converted(model: Any, sample: Any, narrow: bool = False) -> ModelProto:
     try:
         from skl2onnx import convert_sklearn

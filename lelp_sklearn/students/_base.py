@@ -18,7 +18,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
-from lelp_sklearn._torch import deterministic_algorithms, resolve_device, seeded, torch_threads
+from lelp_sklearn._torch import (
+    UsualSettings,
+    deterministic_algorithms,
+    resolve_device,
+    seeded,
+    torch_threads,
+)
 from lelp_sklearn.inputs import ArrayInputs, Inputs
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.students._all_or_nothing import trained_or_nothing
@@ -179,12 +185,12 @@ class BaseStudentClassifier(
             "teacher_hidden": teacher_hidden,
             "teacher_attention": teacher_attention,
         }
-        with trained_or_nothing(self, forget=not again):
+        with UsualSettings(), trained_or_nothing(self, forget=not again):
             return self._train(
                 X,
                 y,
                 arrays,
-                self.max_epochs,
+                int(self.max_epochs),
                 fresh=not again,
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
@@ -235,7 +241,7 @@ class BaseStudentClassifier(
             "classes": classes,
         }
         fresh = not hasattr(self, "net_")
-        with trained_or_nothing(self, forget=fresh):
+        with UsualSettings(), trained_or_nothing(self, forget=fresh):
             return self._train(X, y, arrays, 1, fresh=fresh, partial=True)
 
     def _train(

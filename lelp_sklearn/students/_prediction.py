@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from lelp_sklearn._torch import torch_threads
+from lelp_sklearn._torch import UsualSettings, torch_threads
 from lelp_sklearn.losses import fold
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._net import class_probabilities
@@ -146,6 +146,10 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         if not hasattr(self, "net_"):
             check_is_fitted(self, "net_")
+        with UsualSettings():
+            return self._computed(X, read)
+
+    def _computed(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         rows = self.inputs_.read(self.inputs_.check(self, X, reset=False))
         module = self.net_.module_
         if module.training:

@@ -11,6 +11,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from lelp_sklearn._compat import safe_indexing
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.objectives import RelationalAlignment, WeightedSum
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
 from lelp_sklearn.students._aligning import mixed
@@ -187,7 +188,7 @@ class RetrievalPrediction:
         rows, numbers = rows.take(known), numbers[known]
         X = safe_indexing(X, numbers)  # with the names of its columns
         self._seed = seed
-        self._centre = self.student_.transform(X).mean(axis=0, dtype=np.float64)
+        self._centre = plain_rows(self.student_.transform(X)).mean(axis=0, dtype=np.float64)
         entries = self._entries(X, rows.y, rows.labeled, rows.teacher, numbers)
         most = self.max_entries or entries.n_entries
         self.knowledge_base_ = entries.thinned(most if self.retrieval_weight_ else 0)
@@ -220,7 +221,9 @@ class RetrievalPrediction:
         """The student's embeddings in the shared space, of length 1, each row by itself."""
         alignment = self._alignment
         if alignment is None:
-            own = self.student_.transform(X) - self._centre  # cosines of what is no mere offset
+            own = (
+                plain_rows(self.student_.transform(X)) - self._centre
+            )  # cosines of what is no mere offset
         else:
             layer: Any = alignment.module_
             own = self.student_._forward(X, lambda outputs: layer(outputs.embedding))
