@@ -100,6 +100,20 @@ class Inputs(BaseEstimator, ABC):
         """
         return self
 
+    def partial_fit(self, X: Any) -> Any:
+        """Learn from the rows of a student's ``partial_fit``; by default from its first alone.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
     @abstractmethod
     def read(self, X: Any) -> Rows:
         """Tensors of checked rows.

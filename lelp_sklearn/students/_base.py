@@ -6,6 +6,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any
@@ -29,7 +30,7 @@ from lelp_sklearn.students._fit_facts import fit_facts
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows, class_codes
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
-from lelp_sklearn.students._training import fitted_objective, train
+from lelp_sklearn.students._training import fitted_objective, train, used_rows
 from lelp_sklearn.students._tuning import ChoiceInterruptedError
 
 
@@ -111,7 +112,7 @@ class BaseStudentClassifier(
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-            Inputs; trained on in float32.
+            Inputs; numbers are standardised in float64, and trained on in float32.
         y : array-like of shape (n_rows,)
             Labels of any type. Where ``labeled`` is False, anything.
         sample_weight : array-like of shape (n_rows,), optional
@@ -208,7 +209,9 @@ class BaseStudentClassifier(
     ) -> Any:
         """Train for one epoch on further rows, at the constant learning rate ``lr``.
 
-        The subclasses are found on the rows of the first call and stay.
+        The subclasses are found on the rows of the first call and stay. Means and scales of dense
+        numbers are those of all rows so far, of fit and of every call, so that the first call may
+        be small; scales and categories of tables are those of the first.
 
         Parameters
         ----------
@@ -276,8 +279,11 @@ class BaseStudentClassifier(
             torch_threads(self.n_threads),
             deterministic_algorithms(self.deterministic),
         ):
+            if partial and not fresh:
+                used = used_rows(self.objective_, rows)
+                self.inputs_ = copy(inputs).partial_fit(used.X)  # the old one, if training fails
             if fresh:
-                self.inputs_ = inputs.fit(rows.X)
+                self.inputs_ = inputs.fit(used_rows(self._make_objective(), rows).X)
                 try:
                     objective = fitted_objective(self, rows, classes, seed, partial)
                 except ChoiceInterruptedError as stop:

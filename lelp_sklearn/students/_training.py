@@ -23,6 +23,11 @@ _SOURCES = {
 }
 
 
+def used_rows(objective: Objective, rows: TrainingRows) -> TrainingRows:
+    """Those that are trained on: unlabelled ones feed nothing but a teacher's terms."""
+    return rows if objective.needs and rows.teacher.given else rows.take(rows.labeled)
+
+
 def fitted_objective(
     student: Any, rows: TrainingRows, classes: NDArray, seed: int, partial: bool
 ) -> Objective:
@@ -60,8 +65,7 @@ def train(
     """Train the student's net; returns what Ctrl-C has left, empty if the user let it run."""
     objective, net = student.objective_, student.net_
     net.max_grad_norm, net.on_oom, net.bf16 = student.max_grad_norm, student.on_oom, student.bf16
-    if not objective.needs:
-        rows = rows.take(rows.labeled)
+    rows = used_rows(objective, rows)
     check_needs(objective, rows.teacher.given)
     batches = _tensors(student, rows, device)
 
