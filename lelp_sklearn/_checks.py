@@ -110,7 +110,7 @@ def validate_deep(estimator: Any) -> None:
             value._validate_params()
 
 
-def check_reach(rows: NDArray[np.float32], start: int = 0) -> None:
+def check_reach(rows: NDArray[np.float32], start: int = 0, remedy: str = "") -> None:
     """Refuse standardised rows whose squares do not sum up in float32, by number from ``start``.
 
     They lie some 1e19 standard deviations from the training rows, where no answer means anything
@@ -123,7 +123,8 @@ def check_reach(rows: NDArray[np.float32], start: int = 0) -> None:
     if far.any():
         raise ValueError(
             f"row {start + int(far.argmax())} of X holds numbers so far from those in fit that "
-            "float32 overflows in the network: leave such rows out, or clip their numbers."
+            "their squares are infinite in float32, as the network's sums may be: leave such rows "
+            f"out, or clip their numbers{remedy}."
         )
 
 

@@ -30,7 +30,7 @@ from lelp_sklearn.students._fit_facts import fit_facts
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows, class_codes
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
-from lelp_sklearn.students._training import fitted_objective, train, used_rows
+from lelp_sklearn.students._training import fitted_objective, train, used_rows, warn_of_few_rows
 from lelp_sklearn.students._tuning import ChoiceInterruptedError
 
 
@@ -211,7 +211,7 @@ class BaseStudentClassifier(
 
         The subclasses are found on the rows of the first call and stay. Means and scales of dense
         numbers are those of all rows so far, of fit and of every call, so that the first call may
-        be small; scales and categories of tables are those of the first.
+        be small; scales and categories of tables, and tokens of texts, are those of the first.
 
         Parameters
         ----------
@@ -225,6 +225,11 @@ class BaseStudentClassifier(
         Returns
         -------
         self
+
+        Warns
+        -----
+        UserWarning
+            If the first call has few rows, and all that is learnt of tables or texts is from it.
         """
         arrays = {
             "sample_weight": sample_weight,
@@ -283,7 +288,10 @@ class BaseStudentClassifier(
                 used = used_rows(self.objective_, rows)
                 self.inputs_ = copy(inputs).partial_fit(used.X)  # the old one, if training fails
             if fresh:
-                self.inputs_ = inputs.fit(used_rows(self._make_objective(), rows).X)
+                used = used_rows(self._make_objective(), rows)
+                self.inputs_ = inputs.fit(used.X)
+                if partial:
+                    warn_of_few_rows(inputs, len(used.y))
                 try:
                     objective = fitted_objective(self, rows, classes, seed, partial)
                 except ChoiceInterruptedError as stop:

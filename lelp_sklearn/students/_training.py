@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
 from lelp_sklearn.students._batches import TensorRows
 from lelp_sklearn.students._building import make_callbacks
@@ -16,6 +17,7 @@ from lelp_sklearn.students._inputs import TrainingRows
 from lelp_sklearn.students._staging import train_in_stages
 from lelp_sklearn.students._unanswered import weights_apart
 
+_FEW = 100  # rows
 # Of what few teachers give.
 _SOURCES = {
     "teacher_hidden": "TransformersTeacher(..., hidden_states=True)",
@@ -26,6 +28,21 @@ _SOURCES = {
 def used_rows(objective: Objective, rows: TrainingRows) -> TrainingRows:
     """Those that are trained on: unlabelled ones feed nothing but a teacher's terms."""
     return rows if objective.needs and rows.teacher.given else rows.take(rows.labeled)
+
+
+def warn_of_few_rows(inputs: Inputs, n_rows: int) -> None:
+    """Warn of a first partial_fit on few rows, where all that the inputs learn is from these."""
+    cls = type(inputs)
+    learns_once = cls.fit is not Inputs.fit and cls.partial_fit is Inputs.partial_fit
+    if learns_once and n_rows < _FEW:
+        warnings.warn(
+            f"{cls.__name__} learns from the first call of partial_fit alone, which has {n_rows} "
+            "rows: scales, categories or tokens stay those of these rows, and what they do not "
+            f"hold counts as missing. Begin with more, {_FEW} or so that are like those to come; "
+            "or call fit on some, then partial_fit.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def fitted_objective(

@@ -93,7 +93,7 @@ CASES = {
     "lelp": lambda: student(LELPStudentClassifier),
     "batch normalisation": lambda: student(module=Normalized),
     "early stopping": lambda: student(
-        validation_fraction=0.3, patience=2, lr=0.03, schedule=None, max_epochs=12
+        validation_fraction=0.3, patience=3, lr=0.01, schedule=None, max_epochs=12
     ),
     "held-out rows": lambda: student(validation_fraction=0.3, max_epochs=8),
     "SGD": lambda: student(
