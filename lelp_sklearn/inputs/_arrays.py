@@ -163,10 +163,10 @@ class ArrayInputs(Inputs):
     def matrix(self, X: NDArray) -> NDArray:
         """Return what :meth:`read` does, as an array."""
         if not hasattr(self, "mean_"):
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 rows = X.astype(np.float32, order="C", copy=False)
-            if rows is not X:
-                assert_all_finite(rows, input_name="X")  # it may be too large for float32
+                if rows is not X:
+                    assert_all_finite(rows, input_name="X")  # it may be too large for float32
             return rows
         with np.errstate(over="ignore"):
             if X.size <= CHUNK:

@@ -173,7 +173,7 @@ def _refuse_rows(found: Tensor) -> None:
     strange = (~found.isfinite()).flatten(1).any(dim=1)
     if strange.any():
         row, n = int(strange.int().argmax()), int(strange.sum())
-        others = f", and of {n - 1} other{'s' * (n > 2)}" if n > 1 else ""
+        others = f", and of {n - 1} other{'s' * (n > 2)}," if n > 1 else ""
         raise ValueError(
             f"the student's answer for row {row} of X{others} is NaN or infinite: numbers in it are "
             "so large, or so far from those in training, that float32 overflows in the network, or "
