@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from lelp_sklearn._checks import check_reach
+from lelp_sklearn._compat import StrOptions
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Inputs, refuse_texts
 from lelp_sklearn.inputs._columns import is_frame, not_numbers
@@ -24,6 +25,7 @@ _READY = (np.dtype(np.float32), np.dtype(np.float64))
 _KEPT = [np.float64, np.float32, np.float16, np.bool_] + [
     np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)
 ]
+_EXACT = 2**24  # whole numbers up to here are float32s
 _APART = 2**23  # multiples of its scale that a float32 can lie from 0 and still move by that scale
 
 
@@ -41,12 +43,16 @@ class ArrayInputs(Inputs):
 
     Parameters
     ----------
-    standardize : bool, default=True
+    standardize : bool or "auto", default=True
         Whether columns are standardised. False hands the numbers on as float32, for a body that
-        reads codes from them or has a scaling of its own.
+        reads codes from them or has a scaling of its own. "auto", which a student takes for a
+        module that names no inputs in ``reads``, does so for arrays of integers or booleans up to
+        2^24, which may be codes that the module looks up, and standardises all others.
 
     Attributes
     ----------
+    standardized_ : bool
+        Whether they are; without, there is nothing else.
     mean_, std_ : ndarray of shape (n_features,), float64
         Of the training rows.
     scale_ : ndarray of shape (n_features,), float64
@@ -84,9 +90,9 @@ class ArrayInputs(Inputs):
             [ 1.,  0.]])
     """
 
-    _parameter_constraints: dict = {"standardize": ["boolean"]}  # noqa: RUF012
+    _parameter_constraints: dict = {"standardize": ["boolean", StrOptions({"auto"})]}  # noqa: RUF012
 
-    def __init__(self, *, standardize: bool = True):
+    def __init__(self, *, standardize: bool | str = True):
         self.standardize = standardize
 
     def check(self, student: Any, X: Any, *, reset: bool) -> NDArray:
@@ -132,7 +138,10 @@ class ArrayInputs(Inputs):
         self
         """
         self._validate_params()
-        if self.standardize:
+        self.standardized_ = bool(self.standardize)
+        if self.standardize == "auto" and X.dtype.kind in "biu":
+            self.standardized_ = bool(X.max() > _EXACT or X.min() < -_EXACT)
+        if self.standardized_:
             self._learn(Moments.of(X))
         elif X.dtype.itemsize > 4:
             _warn_of_rounding(Moments.of(X))
@@ -150,8 +159,10 @@ class ArrayInputs(Inputs):
         -------
         self
         """
-        if not hasattr(self, "mean_"):
+        if not hasattr(self, "standardized_"):
             return self.fit(X)
+        if not self.standardized_:
+            return self
         known = Moments(self.n_samples_seen_, self.mean_, self.std_)
         self._learn(known.then(Moments.of(X)))
         return self
@@ -204,6 +215,13 @@ class ArrayInputs(Inputs):
             )
         self.n_samples_seen_ = moments.n
         self.mean_, self.std_, self.scale_ = moments.mean, moments.std, moments.scale
+
+
+def inputs_of(module: Any) -> Inputs:
+    """What reads the rows for a student's module: what it names in ``reads``, or dense numbers."""
+    if hasattr(module, "reads"):
+        return module.reads()
+    return ArrayInputs(standardize=True if module is None else "auto")
 
 
 def _is_ready(X: Any, student: Any) -> bool:

@@ -20,7 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
 from lelp_sklearn._torch import deterministic_algorithms, resolve_device, seeded, torch_threads
-from lelp_sklearn.inputs import ArrayInputs, Inputs
+from lelp_sklearn.inputs import Inputs
+from lelp_sklearn.inputs._arrays import inputs_of
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.students._all_or_nothing import trained_or_nothing
 from lelp_sklearn.students._building import make_net
@@ -319,7 +320,7 @@ class BaseStudentClassifier(
             probe(self, ahead)
 
     def _default_objects(self) -> dict[str, Callable[[], Any]]:
-        return {"inputs": lambda: getattr(self.module, "reads", ArrayInputs)()}
+        return {"inputs": lambda: inputs_of(self.module)}
 
     def _named_inputs(self) -> Inputs:
         """What the user names, or else the body."""
