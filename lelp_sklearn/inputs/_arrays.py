@@ -33,9 +33,9 @@ class ArrayInputs(Inputs):
     """Dense columns of numbers, standardised: what a body reads that names nothing else.
 
     A column's mean and standard deviation are learnt in float64 from the rows that are trained on,
-    unlabelled ones among them where a teacher speaks, each of which counts alike; what is left after subtraction and division
-    is float32. Integers beyond 2^24, offsets of 1e8 and columns of any unit thus reach the body
-    alike. A column that is constant in training is only shifted.
+    unlabelled ones among them where a teacher speaks, each of which counts alike; what is left
+    after subtraction and division is float32. Integers beyond 2^24, offsets of 1e8 and columns of
+    any unit thus reach the body alike. A column that is constant in training is only shifted.
 
     A student's ``partial_fit`` goes on learning both from every call, so that a small first call
     does not fix them; ``warm_start`` keeps those of the first fit. They are saved and exported with

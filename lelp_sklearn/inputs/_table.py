@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, zeros
 
 from lelp_sklearn._checks import check_reach
+from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Inputs, refuse_texts
 from lelp_sklearn.inputs._columns import (
@@ -62,7 +64,8 @@ class TableInputs(Inputs):
     column that is 1 where the value is missing. In arrays all columns are numeric but those that
     ``categorical`` names. Numbers with leading zeros, such as zip codes, are categories, and so is
     all that ``categorical`` names. Where training rows hold numbers alone, a word later is an
-    error. An unseen category counts as a missing one, as in scikit-learn's
+    error. A student's ``partial_fit`` goes on learning the scales of numbers, and nothing else. An
+    unseen category counts as a missing one, as in scikit-learn's
     HistGradientBoostingClassifier.
 
     Parameters
@@ -201,6 +204,36 @@ class TableInputs(Inputs):
         self.quantiles_ = np.quantile(numeric, at, axis=0).T.astype(np.float32)
         return self
 
+    def partial_fit(self, X: Any) -> TableInputs:
+        """Go on learning the scales of numbers, of ``numeric="standard"``, from further rows.
+
+        Parameters
+        ----------
+        X : DataFrame or ndarray of shape (n_rows, n_columns)
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "columns_"):
+            return self.fit(X)
+        self.columns_ = deepcopy(self.columns_)
+        for kind, steps, where in self.columns_.transformers_:
+            if kind in ("numeric", "datetime"):
+                numbers = steps[:-1].transform(safe_indexing(X, where, axis=1))
+                imputer, scaler = (step for _, step in steps[-1].transformer_list[0][1].steps)
+                if isinstance(scaler, StandardScaler):
+                    scaler.partial_fit(imputer.transform(numbers))
+        return self
+
+    @property
+    def settled(self) -> str:
+        """Categories, and quantiles where they are the scale."""
+        parts = ["the categories"] * bool(self.cardinalities_)
+        parts += ["the quantiles of numbers"] * (self.numeric == "quantile")
+        return " and ".join(parts)
+
     def read(self, X: Any) -> Table:
         """Numbers and codes of checked rows.
 
@@ -331,7 +364,8 @@ class TableInputs(Inputs):
                     f"column {name!r} holds {found.numbers} numbers and {found.words} other "
                     f"values, such as {found.word!r}, so each number is a category of its own. If "
                     "they are amounts, make the others missing, by pandas.to_numeric(column, "
-                    f"errors='coerce'); if they are codes, say TableInputs(categorical=[{name!r}]).",
+                    "errors='coerce'); if they are codes, say so by TableInputs(categorical="
+                    f"[{name!r}]).",
                     UserWarning,
                     stacklevel=7,
                 )

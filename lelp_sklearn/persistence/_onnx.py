@@ -58,9 +58,9 @@ def to_onnx(
         Rows as ``predict_proba`` takes them, to compare the answers on; a few thousand typical ones
         say most. They also set the types of the model's inputs: float64 rows make a model that
         scales them in float64, as scikit-learn does, and is fed float64, as is every model of a
-        student whose columns float32 would round by a thousandth of their spread. A data frame makes one
-        input a column, or a single one where all columns are numbers and no ColumnTransformer asks
-        for their names; sparse rows make a dense input.
+        student whose columns float32 would round by a thousandth of their spread. A data frame
+        makes one input a column, or a single one where all columns are numbers and no
+        ColumnTransformer asks for their names; sparse rows make a dense input.
     path : path, optional
         The file to write.
     atol : float, default=1e-5

@@ -210,9 +210,10 @@ class BaseStudentClassifier(
     ) -> Any:
         """Train for one epoch on further rows, at the constant learning rate ``lr``.
 
-        The subclasses are found on the rows of the first call and stay. Means and scales of dense
+        The subclasses are found on the rows of the first call and stay. Means and scales of
         numbers are those of all rows so far, of fit and of every call, so that the first call may
-        be small; scales and categories of tables, and tokens of texts, are those of the first.
+        be small, and so are scales of tables. Categories, medians and bins of tables, and tokens of
+        texts, are those of the first call.
 
         Parameters
         ----------
@@ -230,7 +231,7 @@ class BaseStudentClassifier(
         Warns
         -----
         UserWarning
-            If the first call has few rows, and all that is learnt of tables or texts is from it.
+            If the first call has few rows, and these settle categories, bins or tokens.
         """
         arrays = {
             "sample_weight": sample_weight,
@@ -292,7 +293,7 @@ class BaseStudentClassifier(
                 used = used_rows(self._make_objective(), rows)
                 self.inputs_ = inputs.fit(used.X)
                 if partial:
-                    warn_of_few_rows(inputs, len(used.y))
+                    warn_of_few_rows(self, len(used.y))
                 try:
                     objective = fitted_objective(self, rows, classes, seed, partial)
                 except ChoiceInterruptedError as stop:

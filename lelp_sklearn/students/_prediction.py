@@ -175,7 +175,8 @@ def _refuse_rows(found: Tensor) -> None:
         row, n = int(strange.int().argmax()), int(strange.sum())
         others = f", and of {n - 1} other{'s' * (n > 2)}," if n > 1 else ""
         raise ValueError(
-            f"the student's answer for row {row} of X{others} is NaN or infinite: numbers in it are "
-            "so large, or so far from those in training, that float32 overflows in the network, or "
-            "the module itself makes them so. Leave such rows out, or clip their numbers."
+            f"the student's answer for row {row} of X{others} is NaN or infinite: numbers in it "
+            "are so large, or so far from those in training, that float32 overflows in the "
+            "network, or the module itself makes them so. Leave such rows out, or clip their "
+            "numbers."
         )

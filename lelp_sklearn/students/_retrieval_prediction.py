@@ -224,7 +224,8 @@ class RetrievalPrediction:
         """The student's embeddings in the shared space, of length 1, each row by itself."""
         alignment = self._alignment
         if alignment is None:
-            own = np.asarray(self.student_.transform(X)) - self._centre  # cosines of what is no mere offset
+            embeddings = np.asarray(self.student_.transform(X))
+            own = embeddings - self._centre  # cosines of what is no mere offset
         else:
             layer: Any = alignment.module_
             own = self.student_._forward(X, lambda outputs: layer(outputs.embedding))

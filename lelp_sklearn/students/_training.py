@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import CrossEntropy, Objective, Stages
 from lelp_sklearn.students._batches import TensorRows
 from lelp_sklearn.students._building import make_callbacks
@@ -30,16 +29,16 @@ def used_rows(objective: Objective, rows: TrainingRows) -> TrainingRows:
     return rows if objective.needs and rows.teacher.given else rows.take(rows.labeled)
 
 
-def warn_of_few_rows(inputs: Inputs, n_rows: int) -> None:
-    """Warn of a first partial_fit on few rows, where all that the inputs learn is from these."""
-    cls = type(inputs)
-    learns_once = cls.fit is not Inputs.fit and cls.partial_fit is Inputs.partial_fit
-    if learns_once and n_rows < _FEW:
+def warn_of_few_rows(student: Any, n_rows: int) -> None:
+    """Warn of a first partial_fit on few rows, which settle what no further call changes."""
+    settled = student.inputs_.settled
+    if student._skorch_params.get("module__n_bins"):
+        settled += f"{' and ' * bool(settled)}the bins of numbers"
+    if settled and n_rows < _FEW:
         warnings.warn(
-            f"{cls.__name__} learns from the first call of partial_fit alone, which has {n_rows} "
-            "rows: scales, categories or tokens stay those of these rows, and what they do not "
-            f"hold counts as missing. Begin with more, {_FEW} or so that are like those to come; "
-            "or call fit on some, then partial_fit.",
+            f"the first call of partial_fit has {n_rows} rows, and settles for all further calls: "
+            f"{settled} ({type(student.inputs_).__name__}). Begin with more, {_FEW} or so that "
+            "are like those to come; or call fit on some, then partial_fit.",
             UserWarning,
             stacklevel=5,
         )

@@ -127,7 +127,7 @@ def test_numbers_as_they_are():
     raw = ArrayInputs(standardize=False)
     np.testing.assert_array_equal(student(None, inputs=raw).fit(X, Y).transform(X), np.float32(X))
     with pytest.warns(UserWarning, match=r"standardize=False.*columns \[1\].*subtract") as seen:
-        student(inputs=raw).fit(X + [0, 1e9, 0], Y)
+        student(inputs=raw).fit(X + np.array([0, 1e9, 0]), Y)
     assert seen[0].filename == __file__
     with pytest.raises(ValueError, match="too large for dtype"):
         student(inputs=raw).fit(X * 1e100, Y)
