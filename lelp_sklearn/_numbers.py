@@ -32,5 +32,5 @@ def python_value(value: Any, name: str) -> Any:
 
 def layer_widths(hidden: int | Iterable[int]) -> list[int]:
     """Widths of layers, given as one number or several, in any container."""
-    several = isinstance(hidden, Iterable) and np.ndim(hidden)  # type: ignore[arg-type]
-    return [index(width) for width in (hidden if several else [hidden])]  # type: ignore[union-attr, list-item]
+    widths: Any = hidden if isinstance(hidden, Iterable) and np.ndim(hidden) else [hidden]  # type: ignore[arg-type]
+    return [index(width) for width in widths]

@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from lelp_sklearn._numbers import layer_widths
+from lelp_sklearn.inputs._arrays import ArrayInputs
 from lelp_sklearn.outputs import BodyOutputs
 
 
@@ -21,6 +22,8 @@ class Linear(nn.Module):
     >>> Linear()(torch.ones(2, 3)).shape
     torch.Size([2, 3])
     """
+
+    reads = ArrayInputs
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the inputs."""
@@ -50,6 +53,8 @@ class MLP(nn.Module):
     >>> MLP(3, hidden=(16, 8))(torch.ones(2, 3)).shape
     torch.Size([2, 8])
     """
+
+    reads = ArrayInputs
 
     def __init__(self, n_features: int, hidden: int | Sequence[int] = 64, dropout: float = 0.0):
         super().__init__()

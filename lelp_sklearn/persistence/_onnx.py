@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn._torch import UsualSettings
@@ -57,9 +58,10 @@ def to_onnx(
     sample : array-like of shape (n_rows, n_features), data frame, or sequence of str
         Rows as ``predict_proba`` takes them, to compare the answers on; a few thousand typical ones
         say most. They also set the types of the model's inputs: float64 rows make a model that
-        scales them in float64, as scikit-learn does, and is fed float64. A data frame makes one
-        input a column, or a single one where all columns are numbers and no ColumnTransformer asks
-        for their names; sparse rows make a dense input.
+        scales them in float64, as scikit-learn does, and is fed float64, as is every model of a
+        student whose columns float32 would round by a thousandth of their spread. A data frame
+        makes one input a column, or a single one where all columns are numbers and no
+        ColumnTransformer asks for their names; sparse rows make a dense input.
     path : path, optional
         The file to write.
     atol : float, default=1e-5
@@ -192,25 +194,37 @@ def _holds(model: Any, cls: type) -> bool:
 
 
 def _input_types(model: Any, sample: Any, narrow: bool) -> list[tuple[str, Any]]:
-    """Names and types of the model's inputs; ``narrow`` makes all floats float32."""
+    """Names and types of the model's inputs; ``narrow`` makes all floats float32.
+
+    They are float64 where float32 cannot hold what the student was trained on.
+    """
+    wide = _needs_float64(model)
+    floats = np.dtype(np.float64) if wide else np.dtype(np.float32) if narrow else None
     if not is_frame(sample):
         rows = sample if sparse.issparse(sample) else np.asarray(sample)
         width = 1 if rows.ndim == 1 else rows.shape[1]
-        return [("X", _tensor_type("X", rows, width, narrow))]
+        return [("X", _tensor_type("X", rows, width, floats))]
     columns = {str(name): np.asarray(sample[name]) for name in sample.columns}
     by_name = _holds(model, ColumnTransformer)
     if by_name or not {values.dtype.kind for values in columns.values()} <= set("fiub"):
-        return [(name, _tensor_type(name, c, 1, narrow)) for name, c in columns.items()]
+        return [(name, _tensor_type(name, c, 1, floats)) for name, c in columns.items()]
     rows = np.empty(0, np.result_type(*columns.values()))
-    return [("X", _tensor_type("X", rows, len(columns), narrow))]
+    return [("X", _tensor_type("X", rows, len(columns), floats))]
 
 
-def _tensor_type(name: str, values: Any, width: int, narrow: bool) -> Any:
+def _needs_float64(model: Any) -> bool:
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    inputs = getattr(getattr(model, "student_", model), "inputs_", None)
+    return getattr(inputs, "needs_float64", False)
+
+
+def _tensor_type(name: str, values: Any, width: int, floats: np.dtype | None) -> Any:
     from skl2onnx.common import data_types
 
     kind, shape = values.dtype.kind, [None, width]
     if kind == "f":
-        wide = values.dtype.itemsize > 4 and not narrow
+        wide = (floats or values.dtype).itemsize > 4
         return (data_types.DoubleTensorType if wide else data_types.FloatTensorType)(shape)
     if kind in "iu":
         return data_types.Int64TensorType(shape)
