@@ -200,9 +200,9 @@ class ArrayInputs(Inputs):
         return bool((off > 1e-3 * self.scale_).any() or (self.scale_ < 1e-30).any())
 
     def _standardized(self, X: NDArray, start: int = 0) -> NDArray[np.float32]:
-        rows = X - self.mean_  # in float64, whatever X is of
-        rows /= self.scale_
-        rows = rows.astype(np.float32, order="C")
+        exact = X - self.mean_  # in float64, whatever X is of
+        exact /= self.scale_
+        rows: NDArray[np.float32] = exact.astype(np.float32, order="C")
         check_reach(rows, start)
         return rows
 
