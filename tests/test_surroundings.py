@@ -28,6 +28,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 import lelp_sklearn as lelp
+from lelp_sklearn._torch import UsualSettings, torch_threads
 from lelp_sklearn.teachers import SkorchTeacher, TorchTeacher
 from tests.fuzz.subjects import values as v
 from tests.fuzz.surroundings import SURROUNDINGS, TOGETHER, state
