@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+from lelp_sklearn._buffers import is_buffer, read_from
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +32,9 @@ class OnnxStudent:
 
     Parameters
     ----------
-    path : path or bytes
-        The file, or what it holds.
+    path : path, bytes, binary file or onnx.ModelProto
+        The file, or what it holds: its bytes, a file or buffer that is open for reading bytes and
+        is read from its position on, or the model that ``to_onnx`` returned.
     n_threads : int, default=1
         Threads of one call. More than 1 rarely helps small networks.
 
@@ -52,6 +56,10 @@ class OnnxStudent:
     ------
     ImportError
         Without onnxruntime.
+    OSError
+        If the file cannot be read.
+    TypeError
+        If ``path`` is none of these.
     ValueError
         If the model was not written by ``to_onnx``.
 
@@ -59,31 +67,67 @@ class OnnxStudent:
     --------
     to_onnx : Writes the file.
 
+    Notes
+    -----
+    It can be pickled, copied and sent to other processes, and takes the model with it: the file
+    may be gone, or be another one, where it arrives. ``sklearn.base.clone`` gives the object
+    itself, as it has no parameters to fit anew.
+
     Examples
     --------
     >>> import numpy as np
     >>> from lelp_sklearn import CrossEntropy, OnnxStudent, StudentClassifier, to_onnx
     >>> X, y = np.float32([[-2], [-1], [1], [2]]), ["no", "no", "yes", "yes"]
     >>> student = StudentClassifier(objective=CrossEntropy(), lr=0.1, random_state=0).fit(X, y)
-    >>> served = OnnxStudent(to_onnx(student, X).SerializeToString())
+    >>> served = OnnxStudent(to_onnx(student, X))
     >>> served.predict(X)
     array(['no', 'no', 'yes', 'yes'], dtype='<U3')
     >>> bool(np.abs(served.predict_proba(X) - student.predict_proba(X)).max() < 1e-6)
     True
     """
 
-    def __init__(self, path: str | os.PathLike[str] | bytes, *, n_threads: int = 1):
-        if n_threads < 1:
-            raise ValueError(f"n_threads={n_threads}: expected 1 or more.")
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Any,
+        *,
+        n_threads: int = 1,
+    ):
+        try:
+            self.n_threads = operator.index(n_threads)
+        except TypeError:
+            self.n_threads = 0
+        if self.n_threads < 1 or isinstance(n_threads, bool):
+            raise ValueError(f"n_threads={n_threads!r}: expected a whole number, 1 or more.")
+        self._model = _bytes_of(path)
+        self._start()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "session_"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start()
+
+    def __sklearn_clone__(self) -> OnnxStudent:
+        return self
+
+    def _start(self) -> None:
+        """Make the session, and read what is known of the model."""
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = n_threads
+        options.intra_op_num_threads = self.n_threads
         options.inter_op_num_threads = 1
-        self.session_ = runtime.InferenceSession(
-            path if isinstance(path, bytes) else os.fspath(path),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        options.log_severity_level = 4  # its errors are raised, and need no second telling
+        try:
+            self.session_ = runtime.InferenceSession(
+                self._model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has a class for each of its codes
+            raise ValueError(
+                "onnxruntime cannot open the model: it is no file of lelp_sklearn.to_onnx, is "
+                "damaged, or was written for a newer onnxruntime (pip install --upgrade "
+                f"onnxruntime). It says: {error}"
+            ) from error
         written = self.session_.get_modelmeta().custom_metadata_map.get("lelp_sklearn")
         if written is None:
             raise ValueError(
@@ -200,6 +244,18 @@ class OnnxStudent:
             else _numbers(name, array, dtype).reshape(-1, 1)
             for name, array, dtype in zip(self.feature_names_in_, arrays, self._dtypes, strict=True)
         ]
+
+
+def _bytes_of(model: Any) -> bytes:
+    """A model as the bytes of its file."""
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model)
+    if hasattr(model, "SerializeToString"):  # a ModelProto; onnx may not be installed
+        return model.SerializeToString()
+    if is_buffer(model, "read"):
+        return read_from(model)
+    with open(model, "rb") as file:
+        return file.read()
 
 
 def _numbers(name: str, values: Any, dtype: Any) -> NDArray:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils.validation import check_is_fitted
 
+from lelp_sklearn._buffers import is_buffer, write_to
 from lelp_sklearn._writing import write_whole
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs._columns import is_frame
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 def to_onnx(
     estimator: Any,
     sample: ArrayLike,
-    path: str | os.PathLike[str] | None = None,
+    path: str | os.PathLike[str] | IO[bytes] | None = None,
     *,
     atol: float = 1e-5,
     quantize: bool = False,
@@ -59,8 +60,8 @@ def to_onnx(
         scales them in float64, as scikit-learn does, and is fed float64. A data frame makes one
         input a column, or a single one where all columns are numbers and no ColumnTransformer asks
         for their names; sparse rows make a dense input.
-    path : path, optional
-        The file to write.
+    path : path or binary file, optional
+        The file to write, or one that is open for writing bytes, as ``io.BytesIO()`` is.
     atol : float, default=1e-5
         Largest difference of a probability from the estimator's.
     quantize : bool, default=False
@@ -113,6 +114,7 @@ def to_onnx(
     >>> [output.name for output in to_onnx(classifier, texts).graph.output]
     ['label', 'probabilities']
     """
+    to_buffer = path is not None and is_buffer(path, "write")
     check_is_fitted(estimator)
     model = _innermost(estimator)
     check_text_steps(model)
@@ -141,7 +143,9 @@ def to_onnx(
     measured["quantized"] = quantize
     _served(proto, known, measured)
     logger.info("ONNX model against its estimator: %s", measured)
-    if path is not None:
+    if to_buffer:
+        write_to(path, proto.SerializeToString())
+    elif path is not None:
         write_whole(path, proto.SerializeToString())
     return proto
 
