@@ -119,9 +119,7 @@ def save(
         _logger.info("%s holds the student; the teacher is not saved.", _file.name_of(path))
 
 
-def load(
-    path: str | PathLike[str] | IO[bytes], *, allow: Iterable[type | nn.Module] = ()
-) -> Any:
+def load(path: str | PathLike[str] | IO[bytes], *, allow: Iterable[type | nn.Module] = ()) -> Any:
     """Read what :func:`save` wrote. Nothing in the file is executed.
 
     Objects are built only of the classes of lelp_sklearn, the scikit-learn types that skops trusts
@@ -201,8 +199,8 @@ def load(
         raise
     except Exception as error:  # whatever a forged value leads to
         raise ModelFileError(
-            f"{_file.name_of(path)} cannot be rebuilt ({type(error).__name__}: {error}): it is damaged "
-            "or forged, or a class that you allow is not the one it was saved with."
+            f"{_file.name_of(path)} cannot be rebuilt ({type(error).__name__}: {error}): it is "
+            "damaged or forged, or a class that you allow is not the one it was saved with."
         ) from error
     written_by = versions.get("sklearn", "unknown")
     if decoder.sklearn_steps and written_by != sklearn.__version__:

@@ -91,7 +91,7 @@ def test_a_raw_file_that_takes_a_part_is_given_the_rest(student):
     ("make", "error", "message"),
     [
         (io.StringIO, TypeError, "the StringIO is open for text: expected one for bytes"),
-        (lambda: tempfile.NamedTemporaryFile("w+"), TypeError, "is open for text"),
+        (lambda: tempfile.SpooledTemporaryFile(mode="w+"), TypeError, "is open for text"),
         (lambda: 3, TypeError, "path=3: expected the name of a file"),
         (lambda: _closed(io.BytesIO()), ValueError, "the BytesIO is closed"),
     ],
@@ -129,7 +129,7 @@ def test_files_that_are_open_for_the_other_are_refused(student, tmp_path):
         pytest.raises(ValueError, match="BufferedWriter cannot read: open it by mode 'rb'"),
     ):
         load(file)
-    with pytest.raises(TypeError, match="put the bytes of a file into an io.BytesIO"):
+    with pytest.raises(TypeError, match=r"put the bytes of a file into an io\.BytesIO"):
         load(b"content")
     with pytest.raises(TypeError, match=r"write it by model_card\(estimator\)\.write"):
         save(student, io.BytesIO(), card=True)
@@ -151,7 +151,7 @@ def test_a_served_student_takes_a_model_in_any_form(student, proto, tmp_path):
     for found in served:
         np.testing.assert_array_equal(found.predict_proba(X), served[0].predict_proba(X))
     for damaged in (data[:-200], b"rubbish", b""):
-        with pytest.raises(ValueError, match="onnxruntime cannot open the model|no metadata"):
+        with pytest.raises(ValueError, match="onnxruntime cannot open the model"):
             OnnxStudent(damaged)
     with pytest.raises(FileNotFoundError):
         OnnxStudent(tmp_path / "none.onnx")
