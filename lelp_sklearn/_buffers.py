@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from lelp_sklearn._writing import write_whole
+
 
 def is_buffer(file: Any, method: str) -> bool:
     """Whether it is an open file or a buffer rather than a path, once that can be used.
@@ -47,11 +49,14 @@ def is_buffer(file: Any, method: str) -> bool:
     return True
 
 
-def write_to(buffer: Any, data: bytes) -> None:
-    """Write all of the bytes at the buffer's position, which is then behind them."""
+def write(target: Any, data: bytes) -> None:
+    """Write a whole file, or all of the bytes at a buffer's position, which is then behind them."""
+    if not is_buffer(target, "write"):
+        write_whole(target, data)
+        return
     left = memoryview(data)
     while len(left):
-        written = buffer.write(left)
+        written = target.write(left)
         left = left[len(left) if written is None else written :]  # a raw file may take a part
 
 

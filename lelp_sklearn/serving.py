@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 import operator
 import os
 from typing import IO, TYPE_CHECKING, Any
@@ -140,6 +141,8 @@ class OnnxStudent:
         if known["columns"] is not None:
             self.feature_names_in_: NDArray = np.array(known["columns"], dtype=object)
         self.export_: dict[str, Any] = known["export"]
+        # Columns that the model takes as floats, and of which the sample had whole numbers only.
+        self._whole = frozenset(known.get("whole", ()))
         inputs = self.session_.get_inputs()
         self._names = [one.name for one in inputs]
         self._dtypes = [_DTYPES[one.type] for one in inputs]
@@ -190,6 +193,9 @@ class OnnxStudent:
         """Outputs of all rows; the first are the probabilities."""
         columns = self._columns(X)
         n_rows = columns[0].shape[0]
+        if n_rows == 0:
+            none = np.empty((0, len(self.classes_)), np.float32), self.classes_[:0]
+            return list(none[: len(outputs)])
         if n_rows <= _CHUNK:
             found = self._run_chunk(columns, outputs)
         else:
@@ -205,9 +211,15 @@ class OnnxStudent:
             )
         return found
 
-    def _run_chunk(self, columns: list[Any], outputs: list[str]) -> list[NDArray]:
+    def _run_chunk(self, columns: list[Any], outputs: list[str] | None) -> list[NDArray]:
         arrays = [c if type(c) is np.ndarray else c.toarray() for c in columns]
-        return self.session_.run(outputs, dict(zip(self._names, arrays, strict=True)))
+        try:
+            return self.session_.run(outputs, dict(zip(self._names, arrays, strict=True)))
+        except Exception as error:  # onnxruntime has a class for each of its codes
+            raise ValueError(
+                "onnxruntime has no answer for these rows, which must be as the sample was that "
+                f"to_onnx was given. It says: {error}"
+            ) from error
 
     def _columns(self, X: Any) -> list[Any]:
         """The rows as the model's inputs take them, one array each."""
@@ -215,8 +227,8 @@ class OnnxStudent:
             sparse = hasattr(X, "toarray")  # made dense chunk by chunk
             dtype = self._dtypes[0]
             rows = X.tocsr().astype(dtype) if sparse else X
-            if not sparse and (type(X) is not np.ndarray or X.dtype != dtype):
-                rows = _numbers("X", X, dtype)
+            if not sparse and (type(X) is not np.ndarray or X.dtype != dtype or self._whole):
+                rows = _numbers("X", X, dtype, bool(self._whole))
             rows = rows if sparse else np.ascontiguousarray(rows)
             if len(rows.shape) != 2 or rows.shape[1] != self.n_features_in_:
                 raise ValueError(
@@ -225,24 +237,31 @@ class OnnxStudent:
             return [rows]
         if not hasattr(self, "feature_names_in_"):
             if self._matrix is not None:  # a frame for a model of an array
-                return self._columns(np.asarray(X))
-            return [_texts("X", X)]
+                columns = list(_by_name(X).values())
+                return self._columns(np.stack(columns, axis=1) if columns else np.asarray(X))
+            return [_texts("X", X, self.n_features_in_)]
         if not hasattr(X, "columns"):
             raise TypeError(
                 f"X is a {type(X).__name__}; the model was exported with a data frame of the "
                 f"columns {self.feature_names_in_.tolist()}."
             )
-        missing = [name for name in self.feature_names_in_ if name not in X.columns]
+        wanted = self.feature_names_in_.tolist()
+        given = _by_name(X, wanted)
+        missing = [name for name in wanted if name not in given]
         if missing:
             raise ValueError(f"X lacks the columns {missing}; its columns are {list(X.columns)}.")
-        arrays = [np.asarray(X[name]) for name in self.feature_names_in_]
+        arrays = [given[name] for name in wanted]
         if self._matrix is not None:
-            return [np.ascontiguousarray(_numbers("X", np.stack(arrays, axis=1), self._dtypes[0]))]
+            found = [
+                _numbers(name, array, self._dtypes[0], name in self._whole)
+                for name, array in zip(wanted, arrays, strict=True)
+            ]
+            return [np.ascontiguousarray(np.stack(found, axis=1))]
         return [
             _texts(name, array)
             if dtype is np.object_
-            else _numbers(name, array, dtype).reshape(-1, 1)
-            for name, array, dtype in zip(self.feature_names_in_, arrays, self._dtypes, strict=True)
+            else _numbers(name, array, dtype, name in self._whole).reshape(-1, 1)
+            for name, array, dtype in zip(wanted, arrays, self._dtypes, strict=True)
         ]
 
 
@@ -258,34 +277,84 @@ def _bytes_of(model: Any) -> bytes:
         return file.read()
 
 
-def _numbers(name: str, values: Any, dtype: Any) -> NDArray:
+def as_array(column: Any) -> NDArray:
+    """A column of any data frame; numbers that are objects, as nullable ones are, become floats.
+
+    Booleans and whole numbers stay what they are where none is missing.
+    """
+    array = np.asarray(column)
+    if array.dtype != object or array.ndim != 1:
+        return array
+    values = array.tolist()
+    there = [value for value in values if not _is_missing(value)]
+    if not there or not all(isinstance(value, numbers.Number) for value in there):
+        return array
+    if len(there) == len(values):
+        for kind, dtype in ((bool, np.bool_), (int, np.int64)):
+            if all(type(value) is kind for value in there):
+                return np.array(values, dtype=dtype)
+    return np.array([np.nan if _is_missing(value) else float(value) for value in values])
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is None, NaN, or the NA and NaT of pandas, which is not imported here."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _by_name(X: Any, wanted: Any = None) -> dict[str, NDArray]:
+    """Columns of a data frame; with ``wanted``, of those names."""
+    names = [str(name) for name in X.columns]
+    pandas = hasattr(X, "iloc")
+    if wanted is None:
+        wanted = dict.fromkeys(names)
+    elif twice := sorted({name for name in wanted if names.count(name) > 1}):
+        raise ValueError(f"X has several columns of the names {twice}: expected one of each.")
+    return {
+        name: as_array(X.iloc[:, i] if pandas else X[X.columns[i]])
+        for i, name in enumerate(names)
+        if name in wanted
+    }
+
+
+def _numbers(name: str, values: Any, dtype: Any, whole: bool = False) -> NDArray:
     """Values as the model's type of number; what a float cannot hold is infinite."""
     try:
-        given = np.asarray(values)
+        given = as_array(values)
         if given.dtype.kind in "cmM":
             raise TypeError(f"they are {given.dtype}")
         with np.errstate(over="ignore", invalid="ignore"):
-            numbers = given.astype(dtype)
-    except (TypeError, ValueError) as error:
+            converted = given.astype(dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} does not hold real numbers: {error}.") from error
-    if dtype in (np.int64, np.bool_) and (changed := given[numbers != given]).size:
+    changed = given[:0]
+    if dtype in (np.int64, np.bool_):
+        changed = given[converted != given]
+    elif whole:  # NaN is for the model to judge
+        changed = given[(np.trunc(converted) != converted) & (converted == converted)]
+    if changed.size:
+        taken = np.int64.__name__ if whole else dtype.__name__
         raise ValueError(
-            f"{name} holds {changed[0]}, and the model takes {dtype.__name__} there, as the sample "
+            f"{name} holds {changed[0]}, and the model takes {taken} there, as the sample "
             "was that to_onnx was given. Give it a sample of floats, for a model that takes those."
         )
-    return numbers
+    return converted
 
 
-def _texts(name: str, values: Any) -> NDArray:
-    """A column of strings, as onnxruntime takes it."""
+def _texts(name: str, values: Any, width: int = 1) -> NDArray:
+    """Columns of strings, as onnxruntime takes them."""
     column = np.asarray(values, dtype=object)
+    if column.ndim > 2 or (1 if column.ndim < 2 else column.shape[1]) != width:
+        raise ValueError(
+            f"{name} has shape {column.shape}; the model expects {width} "
+            f"{'string' if width == 1 else 'strings'} a row."
+        )
     strange = {type(value).__name__ for value in column.ravel() if not isinstance(value, str)}
     if strange or isinstance(values, str):
         raise TypeError(
             f"{name} holds {', '.join(sorted(strange)) or 'one string'}; the model expects a "
             "sequence of strings, none of them missing."
         )
-    return column.reshape(-1, 1)
+    return column.reshape(-1, width)
 
 
 def _onnxruntime() -> Any:

@@ -10,8 +10,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
-from lelp_sklearn._buffers import is_buffer, read_from, write_to
-from lelp_sklearn._writing import write_whole
+from lelp_sklearn import _buffers
 
 FORMAT = "lelp_sklearn"
 VERSION = 1  # of the format; raised where an older load would not understand a file
@@ -55,10 +54,7 @@ def write(path: Any, members: dict[str, bytes], versions: dict[str, str]) -> Non
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in {_MANIFEST: as_json(manifest), **members}.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), data)
-    if is_buffer(path, "write"):
-        write_to(path, file.getvalue())
-    else:
-        write_whole(path, file.getvalue())
+    _buffers.write(path, file.getvalue())
 
 
 def read(path: Any) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -67,8 +63,8 @@ def read(path: Any) -> tuple[dict[str, bytes], dict[str, str]]:
     Members are not compressed, so memory stays in proportion to the file. A binary buffer is read
     from its position to its end.
     """
-    if is_buffer(path, "read"):
-        data = read_from(path)
+    if _buffers.is_buffer(path, "read"):
+        data = _buffers.read_from(path)
         return _opened(BytesIO(data), len(data), name_of(path))
     with open(path, "rb") as file:
         return _opened(file, os.fstat(file.fileno()).st_size, name_of(path))

@@ -14,17 +14,29 @@ from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
-from lelp_sklearn._buffers import is_buffer, write_to
-from lelp_sklearn._writing import write_whole
+from lelp_sklearn import _buffers
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs._columns import is_frame
-from lelp_sklearn.persistence._onnx_check import check_answers, differences
-from lelp_sklearn.persistence._onnx_graph import OPSET
+from lelp_sklearn.persistence._onnx_check import (
+    AnswersOtherwise,
+    check_answers,
+    check_made_up_rows,
+    differences,
+    said,
+    same_values,
+)
+from lelp_sklearn.persistence._onnx_graph import OPSET, NotInOnnx
+from lelp_sklearn.persistence._onnx_steps import (
+    as_skl2onnx_knows,
+    convert_normalizer,
+    find_step,
+)
 from lelp_sklearn.persistence._onnx_student import check_inputs, register_students
 from lelp_sklearn.persistence._onnx_text import check_text_steps, convert_text
-from lelp_sklearn.serving import OnnxStudent
+from lelp_sklearn.serving import OnnxStudent, as_array
 from lelp_sklearn.students import RetrievalAugmentedClassifier
 from lelp_sklearn.students._base import BaseStudentClassifier
 
@@ -114,23 +126,16 @@ def to_onnx(
     >>> [output.name for output in to_onnx(classifier, texts).graph.output]
     ['label', 'probabilities']
     """
-    to_buffer = path is not None and is_buffer(path, "write")
+    if path is not None:
+        _buffers.is_buffer(path, "write")  # raises for a file of text, before anything is done
     check_is_fitted(estimator)
     model = _innermost(estimator)
     check_text_steps(model)
     if isinstance(model, BaseStudentClassifier | RetrievalAugmentedClassifier):
         check_inputs(model)
     expected = model.predict_proba(sample), model.predict(sample)
-    proto = _converted(model, sample)
+    proto, measured = _checked(model, sample, expected, atol)
     known = {"classes": np.asarray(model.classes_).tolist(), **_columns(sample, proto)}
-    try:
-        served = _served(proto, known, {})
-    except Exception:  # onnxruntime knows some steps of scikit-learn in float32 only
-        proto = _converted(model, sample, narrow=True)
-        served = _served(proto, known, {})
-    measured = check_answers(
-        served, sample, expected, atol, _holds(model, RetrievalAugmentedClassifier)
-    )
     if quantize:
         proto = _quantized(proto)
         measured = differences(_served(proto, known, {}), sample, expected)[0]
@@ -143,10 +148,8 @@ def to_onnx(
     measured["quantized"] = quantize
     _served(proto, known, measured)
     logger.info("ONNX model against its estimator: %s", measured)
-    if to_buffer:
-        write_to(path, proto.SerializeToString())
-    elif path is not None:
-        write_whole(path, proto.SerializeToString())
+    if path is not None:
+        _buffers.write(path, proto.SerializeToString())
     return proto
 
 
@@ -161,7 +164,86 @@ def _innermost(estimator: Any) -> Any:
             return estimator
 
 
-def _converted(model: Any, sample: Any, narrow: bool = False) -> ModelProto:
+def _checked(
+    model: Any, sample: Any, expected: tuple[Any, Any], atol: float
+) -> tuple[ModelProto, dict[str, Any]]:
+    """The first model, by the types of its inputs, that answers as it should; and its summary."""
+    looks_up = _holds(model, RetrievalAugmentedClassifier)
+    classes = np.asarray(model.classes_).tolist()
+    failures: list[Exception] = []
+    for types in _types_to_try(model, sample):
+        try:
+            proto = _converted(model, types)
+            served = _served(proto, {"classes": classes, **_columns(sample, proto)}, {})
+            measured = check_answers(served, sample, expected, atol, looks_up)
+            check_made_up_rows(served, model, sample, np.inf if looks_up else 10 * atol)
+        except (ImportError, NotInOnnx):
+            raise
+        except Exception as error:  # of any class, by skl2onnx and onnxruntime
+            failures.append(error)
+        else:
+            return proto, measured
+    otherwise = (failure for failure in failures if isinstance(failure, AnswersOtherwise))
+    cause = next(otherwise, failures[0])
+    raise _refusal(model, sample, cause) from cause
+
+
+def _refusal(model: Any, sample: Any, error: Exception) -> Exception:
+    """An error that names the step and a remedy, where it is one step by itself."""
+    name = type(model).__name__
+    made_up = error.rows if isinstance(error, AnswersOtherwise) else None
+    found = find_step(model, [sample] if made_up is None else [sample, made_up], _problem)
+    if isinstance(error, AnswersOtherwise):
+        if found is None:
+            return ValueError(str(error))
+        step, problem = found
+        cls = ValueError if made_up is None else TypeError
+        return cls(f"{error} It is {step} that {problem}: {step.instead}.")
+    if found is None:
+        return TypeError(
+            f"skl2onnx cannot convert {name}, or onnxruntime cannot run what it makes of it: "
+            f"{said(error)}. A sample whose columns are all of one type, such as float32, "
+            "may help; lelp_sklearn.save keeps it as it is."
+        )
+    step, problem = found
+    return TypeError(f"skl2onnx cannot convert {name}: {step} {problem}. Instead, {step.instead}.")
+
+
+def _problem(transformer: Any, rows: Any) -> str | None:
+    """What is wrong with a step alone, for rows that reach it."""
+    expected = transformer.transform(rows)
+    problems: dict[int, str] = {}  # the lower, the nearer to an answer
+    for types in _types_to_try(transformer, rows):
+        try:
+            proto = _converted(transformer, types)
+        except Exception as error:
+            problems.setdefault(2, f"has no form in ONNX that skl2onnx knows ({said(error)})")
+            continue
+        try:
+            served = _served(proto, {"classes": [0], **_columns(rows, proto)}, {})
+            found = served._run_chunk(served._columns(rows), None)[0]
+        except Exception as error:
+            problems.setdefault(1, f"fails in onnxruntime ({said(error)})")
+            continue
+        if same_values(found, expected):
+            return None
+        problems.setdefault(0, "gives other values in ONNX")
+    return problems[min(problems)]
+
+
+def _types_to_try(model: Any, sample: Any) -> list[list[tuple[str, Any]]]:
+    """Types of the inputs, the most exact first: steps know some mixtures only, or float32 only."""
+    tried: list[list[tuple[str, Any]]] = []
+    for real in (np.float64, np.float32):
+        for whole, truth in ((np.int64, np.bool_), (np.int64, np.int64), (real, real)):
+            types = _input_types(model, sample, {"f": real, "i": whole, "u": whole, "b": truth})
+            described = [(name, type(kind)) for name, kind in types]
+            if all(described != [(name, type(kind)) for name, kind in other] for other in tried):
+                tried.append(types)
+    return tried
+
+
+def _converted(model: Any, types: list[tuple[str, Any]]) -> ModelProto:
     try:
         from skl2onnx import convert_sklearn
     except ImportError as error:
@@ -170,22 +252,20 @@ def _converted(model: Any, sample: Any, narrow: bool = False) -> ModelProto:
             '`pip install "lelp-sklearn[onnx]"`.'
         ) from error
     register_students()
-    try:
-        return convert_sklearn(
-            model,
-            "lelp_sklearn",
-            initial_types=_input_types(model, sample, narrow),
-            options={id(model): {"zipmap": False}},
-            target_opset={"": OPSET, "ai.onnx.ml": 3},
-            custom_conversion_functions={
-                CountVectorizer: convert_text,
-                TfidfVectorizer: convert_text,
-            },
-        )
-    except (RuntimeError, NotImplementedError) as error:
-        raise TypeError(
-            f"skl2onnx cannot convert {type(model).__name__}: {str(error).strip()}"
-        ) from error
+    model = as_skl2onnx_knows(model)
+    options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
+    return convert_sklearn(
+        model,
+        "lelp_sklearn",
+        initial_types=types,
+        options=options,
+        target_opset={"": OPSET, "ai.onnx.ml": 3},
+        custom_conversion_functions={
+            CountVectorizer: convert_text,
+            TfidfVectorizer: convert_text,
+            Normalizer: convert_normalizer,
+        },
+    )
 
 
 def _holds(model: Any, cls: type) -> bool:
@@ -193,46 +273,63 @@ def _holds(model: Any, cls: type) -> bool:
     return any(isinstance(step, cls) for step in (model, *model.get_params(deep=True).values()))
 
 
-def _input_types(model: Any, sample: Any, narrow: bool) -> list[tuple[str, Any]]:
-    """Names and types of the model's inputs; ``narrow`` makes all floats float32."""
+def _input_types(model: Any, sample: Any, dtypes: dict[str, type]) -> list[tuple[str, Any]]:
+    """Names and types of the model's inputs, by the kinds of dtype in the sample."""
     if not is_frame(sample):
         rows = sample if sparse.issparse(sample) else np.asarray(sample)
         width = 1 if rows.ndim == 1 else rows.shape[1]
-        return [("X", _tensor_type("X", rows, width, narrow))]
-    columns = {str(name): np.asarray(sample[name]) for name in sample.columns}
+        return [("X", _tensor_type("X", rows, width, dtypes))]
+    columns = {str(name): as_array(sample[name]) for name in sample.columns}
     by_name = _holds(model, ColumnTransformer)
     if by_name or not {values.dtype.kind for values in columns.values()} <= set("fiub"):
-        return [(name, _tensor_type(name, c, 1, narrow)) for name, c in columns.items()]
+        return [(name, _tensor_type(name, c, 1, dtypes)) for name, c in columns.items()]
     rows = np.empty(0, np.result_type(*columns.values()))
-    return [("X", _tensor_type("X", rows, len(columns), narrow))]
+    return [("X", _tensor_type("X", rows, len(columns), dtypes))]
 
 
-def _tensor_type(name: str, values: Any, width: int, narrow: bool) -> Any:
+def _tensor_type(name: str, values: Any, width: int, dtypes: dict[str, type]) -> Any:
     from skl2onnx.common import data_types
 
     kind, shape = values.dtype.kind, [None, width]
-    if kind == "f":
-        wide = values.dtype.itemsize > 4 and not narrow
-        return (data_types.DoubleTensorType if wide else data_types.FloatTensorType)(shape)
-    if kind in "iu":
-        return data_types.Int64TensorType(shape)
-    if kind == "b":
-        return data_types.BooleanTensorType(shape)
+    if kind in dtypes:
+        narrow = kind == "f" and values.dtype.itemsize <= 4
+        made = np.float32 if narrow else dtypes[kind]
+        return {
+            np.float64: data_types.DoubleTensorType,
+            np.float32: data_types.FloatTensorType,
+            np.int64: data_types.Int64TensorType,
+            np.bool_: data_types.BooleanTensorType,
+        }[made](shape)
     strange = {type(value).__name__ for value in values.ravel() if not isinstance(value, str)}
     if strange:
-        raise TypeError(
+        matrix = width > 1 and kind == "O"
+        raise NotInOnnx(
             f"{name} holds {', '.join(sorted(strange))}; ONNX models take numbers, or strings of "
             "which none is missing: fill those in, and leave other columns out."
+            + (" Fit and export with a data frame, whose columns have types." if matrix else "")
         )
     return data_types.StringTensorType(shape)
 
 
 def _columns(sample: Any, proto: ModelProto) -> dict[str, Any]:
-    if is_frame(sample):
-        names = [str(name) for name in sample.columns]
-        return {"n_features": len(names), "columns": names}
-    width = proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    return {"n_features": width, "columns": None}
+    """What the served model has to know of its columns."""
+    from onnx import TensorProto
+
+    inputs = [one.type.tensor_type for one in proto.graph.input]
+    floats = [one.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE) for one in inputs]
+    if not is_frame(sample):
+        rows = sample if sparse.issparse(sample) else np.asarray(sample)
+        whole = ["X"] if floats[0] and rows.dtype.kind in "iub" else []
+        return {"n_features": inputs[0].shape.dim[1].dim_value, "columns": None, "whole": whole}
+    names = [str(name) for name in sample.columns]
+    floats = floats if len(floats) == len(names) else floats * len(names)
+    kinds = [as_array(sample[name]).dtype.kind for name in sample.columns]
+    if len(inputs) == 1 and "f" in kinds:
+        kinds = ["f"] * len(kinds)  # one matrix, of floats in the sample, too
+    whole = [
+        n for n, kind, wide in zip(names, kinds, floats, strict=True) if wide and kind in "iub"
+    ]
+    return {"n_features": len(names), "columns": names, "whole": whole}
 
 
 def _served(proto: ModelProto, known: dict[str, Any], export: dict[str, Any]) -> OnnxStudent:

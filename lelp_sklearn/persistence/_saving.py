@@ -9,7 +9,7 @@ import struct
 import warnings
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy
 import safetensors
@@ -23,6 +23,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from lelp_sklearn._buffers import is_buffer
 from lelp_sklearn.persistence import _file
 from lelp_sklearn.persistence._decoder import Decoder
 from lelp_sklearn.persistence._encoder import Encoder
@@ -103,7 +104,7 @@ def save(
         raise TypeError(
             f"got a {type(estimator).__name__}: expected a fitted estimator, such as a student."
         )
-    if _file.is_buffer(path, "write") and card:
+    if is_buffer(path, "write") and card:
         raise TypeError(
             f"card={card!r:.40} is written beside a path, and path is a {type(path).__name__}: "
             "write it by model_card(estimator).write(name)."
@@ -114,7 +115,7 @@ def save(
         card = model_card(estimator)
     _file.write(path, members, _versions())
     if card:
-        card.write(path)
+        card.write(cast(str, path))
     if hasattr(estimator, "teacher_"):
         _logger.info("%s holds the student; the teacher is not saved.", _file.name_of(path))
 

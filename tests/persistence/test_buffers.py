@@ -4,7 +4,6 @@ import copy
 import io
 import multiprocessing
 import pickle
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 
 import joblib
@@ -91,7 +90,7 @@ def test_a_raw_file_that_takes_a_part_is_given_the_rest(student):
     ("make", "error", "message"),
     [
         (io.StringIO, TypeError, "the StringIO is open for text: expected one for bytes"),
-        (lambda: tempfile.SpooledTemporaryFile(mode="w+"), TypeError, "is open for text"),
+        (lambda: io.TextIOWrapper(io.BytesIO()), TypeError, "is open for text"),
         (lambda: 3, TypeError, "path=3: expected the name of a file"),
         (lambda: _closed(io.BytesIO()), ValueError, "the BytesIO is closed"),
     ],
