@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -12,7 +12,6 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
-    KBinsDiscretizer,
     MinMaxScaler,
     Normalizer,
     OneHotEncoder,
@@ -23,7 +22,6 @@ from sklearn.preprocessing import (
     RobustScaler,
     SplineTransformer,
     StandardScaler,
-    TargetEncoder,
 )
 
 from lelp_sklearn import BagOfNgrams, CrossEntropy, OnnxStudent, StudentClassifier, to_onnx
@@ -70,9 +68,7 @@ def answers(model, sample, *others):
     """Whether the exported model answers these rows as the model does."""
     found = OnnxStudent(to_onnx(model, sample))
     for rows in (sample, *others):
-        np.testing.assert_allclose(
-            found.predict_proba(rows), model.predict_proba(rows), atol=1e-5
-        )
+        np.testing.assert_allclose(found.predict_proba(rows), model.predict_proba(rows), atol=1e-5)
     return found
 
 
@@ -92,7 +88,7 @@ CATEGORIES = ["job", "code", "member"]
 def test_categories_of_several_types(steps):
     model, rows = fitted(*steps, names=CATEGORIES)
     unseen = rows.assign(job="unseen", code=99)
-    takes = "unknown" in repr(steps)
+    takes = "unknown" in repr(steps) and "drop" not in repr(steps)  # sklearn warns of both
     answers(model, rows, rows[:1], *([unseen] if takes else []))
 
 
@@ -134,11 +130,6 @@ REFUSED = [
     ([KNNImputer(weights="distance")], ["age"], [SimpleImputer()]),
     ([PowerTransformer(), SimpleImputer()], ["age"], [StandardScaler(), SimpleImputer()]),
     (
-        [QuantileTransformer(n_quantiles=9, output_distribution="normal"), SimpleImputer()],
-        ["age"],
-        [QuantileTransformer(n_quantiles=9, output_distribution="uniform"), SimpleImputer()],
-    ),
-    (
         [SimpleImputer(), SplineTransformer()],
         ["age"],
         [SimpleImputer(), PolynomialFeatures(degree=2)],
@@ -153,7 +144,6 @@ def test_a_step_that_onnx_cannot_follow_is_named_with_a_remedy_that_helps(
     steps, names, instead, tmp_path
 ):
     model, rows = fitted(*steps, rows=gaps(), names=names)
-    named = type(steps[0] if len(steps) == 1 or "Imputer" not in repr(steps[0]) else steps[0])
     with pytest.raises((TypeError, ValueError)) as error:
         to_onnx(model, rows, tmp_path / "model.onnx")
     message = str(error.value)
@@ -163,12 +153,75 @@ def test_a_step_that_onnx_cannot_follow_is_named_with_a_remedy_that_helps(
         if f"__{name.lower()}, a {name}," in message
     )
     assert f"columntransformer__pipeline__{culprit.lower()}" in message
-    assert named or culprit
     assert "before the Pipeline" in message
-    assert "raise an issue" not in message.partition("(")[0]
     assert type(error.value) in (TypeError, ValueError)
     assert not list(tmp_path.iterdir())
     if instead == "IGNORE":
         assert "handle_unknown='ignore'" in message
         instead = [OneHotEncoder(handle_unknown="ignore")]
     answers(*fitted(*instead, rows=rows, names=names))
+
+
+def test_words_that_a_later_step_weighs_otherwise():
+    texts = ["a film", "a dull film", "joy joy"] * (N // 3)
+    words = r"[a-z]+"
+    steps = [CountVectorizer(token_pattern=words), TfidfTransformer(sublinear_tf=True, norm="l1")]
+    with pytest.raises(TypeError, match="tfidftransformer, a TfidfTransformer, that gives other"):
+        to_onnx(end(make_pipeline(*steps), texts, BagOfNgrams), texts)
+    together = TfidfVectorizer(token_pattern=words, sublinear_tf=True, norm="l1")
+    answers(end(together, texts, BagOfNgrams), texts, ["", "unseen"])
+
+
+def test_steps_that_do_nothing_and_frozen_ones():
+    rows = table()
+    frozen = FrozenEstimator(StandardScaler().fit(rows[["age"]]))
+    columns = make_column_transformer((frozen, ["age"]), ("passthrough", ["member"]))
+    answers(end(make_pipeline("passthrough", columns), rows), rows)
+    answers(end("passthrough", rows[["age"]]), rows[["age"]])
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda rows: rows.astype({"job": "category", "code": "category"}),
+        lambda rows: rows.convert_dtypes(),
+        lambda rows: rows.convert_dtypes(dtype_backend="pyarrow"),
+        pl.from_pandas,
+        lambda rows: rows.astype({"visits": object, "member": object}),
+    ],
+    ids=["category", "nullable", "arrow", "polars", "objects"],
+)
+def test_columns_of_any_dtype_are_read(convert):
+    rows = convert(gaps())
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer(
+        (numbers, ["age", "visits", "member"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["job", "code"]),
+        sparse_threshold=0,
+    )
+    found = answers(end(columns, rows), rows)
+    np.testing.assert_array_equal(found.predict_proba(gaps()), found.predict_proba(rows))
+
+
+def test_columns_whose_names_are_numbers():
+    rows = pd.DataFrame(table()[["age", "visits"]].to_numpy())
+    found = answers(end(StandardScaler(), rows), rows)
+    np.testing.assert_array_equal(found.predict(rows[[1, 0]]), found.predict(rows))
+    twice = pd.concat([rows, rows], axis=1)
+    with pytest.raises(ValueError, match=r"several columns of the names \['0', '1'\]"):
+        found.predict(twice)
+
+
+def test_rows_that_a_served_student_does_not_take():
+    model, rows = fitted(OneHotEncoder(), names=["job"])
+    found = OnnxStudent(to_onnx(model, rows))
+    assert found.predict_proba(rows[:0]).shape == (0, 2)
+    assert found.predict(rows[:0]).dtype == bool
+    # The estimator refuses it too, and what onnxruntime says is not left alone.
+    with pytest.raises(ValueError, match="no answer for these rows, which must be as the sample"):
+        found.predict(rows.assign(job="unseen"))
+    texts = OnnxStudent(
+        to_onnx(end(OneHotEncoder(sparse_output=False), rows[["job"]]), rows[["job"]])
+    )
+    with pytest.raises(TypeError, match="exported with a data frame"):
+        texts.predict([["cook", "smith"]])
