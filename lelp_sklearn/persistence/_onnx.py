@@ -58,7 +58,9 @@ def to_onnx(
     """Make an ONNX model of a fitted student, or of a Pipeline that ends in one.
 
     The model maps rows to ``label`` and ``probabilities``, of classes: subclasses are folded. It
-    answers for the sample as the estimator does, or nothing is written.
+    answers as the estimator does, or nothing is written: for the sample, and for rows made from it
+    such as come later, with unseen, rare and empty categories, missing and extreme numbers and
+    zeros, and one by one. Rows that the estimator itself refuses are left out.
 
     Parameters
     ----------
@@ -75,7 +77,8 @@ def to_onnx(
     path : path or binary file, optional
         The file to write, or one that is open for writing bytes, as ``io.BytesIO()`` is.
     atol : float, default=1e-5
-        Largest difference of a probability from the estimator's.
+        Largest difference of a probability from the estimator's; ten times that for rows that are
+        made from the sample.
     quantize : bool, default=False
         Whether the weights are stored as 8-bit integers, which makes the file of a large student
         about four times smaller and its probabilities less exact.
@@ -93,8 +96,10 @@ def to_onnx(
     ImportError
         Without onnx, skl2onnx and onnxruntime, or onnxscript for a body that is not this package's.
     TypeError
-        If a step, or what reads the student's rows, has no exact form in ONNX. TF-IDF has one if
-        its ``token_pattern`` is one class of ASCII characters, such as ``r"[a-zA-Z0-9_]+"``.
+        If a step, or what reads the student's rows, has no exact form in ONNX; the message names the
+        step, and what to use instead. TF-IDF has one if
+        its ``token_pattern`` is one class of ASCII characters, such as ``r"[a-zA-Z0-9_]+"``. If
+        ``path`` is no path, or a file that is open for text.
     ValueError
         If probabilities or labels differ from the estimator's; the message shows the rows.
 

@@ -18,7 +18,6 @@ from sklearn.preprocessing import (
     OrdinalEncoder,
     PolynomialFeatures,
     PowerTransformer,
-    QuantileTransformer,
     RobustScaler,
     SplineTransformer,
     StandardScaler,
@@ -97,7 +96,6 @@ def test_categories_of_several_types(steps):
     [
         [SimpleImputer(), RobustScaler(), PCA(1)],
         [SimpleImputer(strategy="constant", fill_value=-1), MinMaxScaler(clip=True)],
-        [QuantileTransformer(n_quantiles=9), SimpleImputer()],
         [SimpleImputer(), PolynomialFeatures(2), Normalizer("max")],
     ],
     ids=repr,
