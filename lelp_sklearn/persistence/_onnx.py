@@ -96,10 +96,10 @@ def to_onnx(
     ImportError
         Without onnx, skl2onnx and onnxruntime, or onnxscript for a body that is not this package's.
     TypeError
-        If a step, or what reads the student's rows, has no exact form in ONNX; the message names the
-        step, and what to use instead. TF-IDF has one if
-        its ``token_pattern`` is one class of ASCII characters, such as ``r"[a-zA-Z0-9_]+"``. If
-        ``path`` is no path, or a file that is open for text.
+        If a step, or what reads the student's rows, has no exact form in ONNX; the message names
+        the step, and what to use instead. TF-IDF has one if its ``token_pattern`` is one class of
+        ASCII characters, such as ``r"[a-zA-Z0-9_]+"``. If ``path`` is no path, or a file that is
+        open for text.
     ValueError
         If probabilities or labels differ from the estimator's; the message shows the rows.
 
