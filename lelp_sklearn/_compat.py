@@ -1,5 +1,6 @@
 """The one place that touches scikit-learn's private names: what changes there is mended here."""
 
+from sklearn import calibration
 from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -8,7 +9,14 @@ from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+# What is within a CalibratedClassifierCV; the last since scikit-learn 1.8.
+_WITHIN = ("_CalibratedClassifier", "_SigmoidCalibration", "_TemperatureScaling")
+PARTS_OF_CALIBRATION: tuple[type, ...] = tuple(
+    getattr(calibration, name) for name in _WITHIN if hasattr(calibration, name)
+)
+
 __all__ = [
+    "PARTS_OF_CALIBRATION",
     "BaseComposition",
     "HasMethods",
     "Interval",
