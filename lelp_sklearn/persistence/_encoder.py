@@ -229,18 +229,25 @@ _INSTEAD = {
     "are, for StudentClassifier(module=TabularMLP), or a ColumnTransformer of OneHotEncoder and "
     "StandardScaler makes numbers of them; both are saved.",
 }
+_SCHEDULES = {"subclass_weight": 1.0, "weights": None, "budget": 0.1}  # functions of progress
 _CALLED_TO_PREDICT = ("func", "inverse_func", "analyzer", "tokenizer", "preprocessor")
 
 
 def _cannot(value: Any, where: str) -> str:
-    name = where.rpartition(".")[2]
+    name = where.rpartition(".")[2].partition("[")[0]
     if name in _CALLED_TO_PREDICT:
         remedy = (
             "In the place of the step, use one of a class of your own, with fit and transform that "
             "calls it: a file names the class, and load(path, allow=[YourStep]) builds it."
         )
-    elif name == "subclass_weight":
-        remedy = "Predictions do not need it: set_params(subclass_weight=1.0) before save."
+    elif "categories_" in where:
+        remedy = "Make strings of that column, by astype(str), before fit and before predict."
+    elif name in _SCHEDULES:
+        remedy = (
+            "Predictions do not need it: put numbers in its place before save, by set_params("
+            f"{name}={_SCHEDULES[name]}) of the student or objective that has it, and of the "
+            "student's objective_, too."
+        )
     else:
         remedy = (
             "Give it another value by set_params (callbacks=None, say, which predictions do not "

@@ -199,7 +199,8 @@ def references() -> dict[str, Any]:
     """Classes and functions that are only referred to, by the name in files."""
     bodies = [getattr(networks, name) for name in networks.__all__]
     named = {value.__name__: value for value in (*bodies, SparseAdamW, *_FUNCTIONS)}
-    return named | {f"numpy.{value.__name__}": value for value in (*_NUMBERS, *_UFUNCS)}
+    of_numpy: tuple[Any, ...] = (*_NUMBERS, *_UFUNCS)
+    return named | {f"numpy.{value.__name__}": value for value in of_numpy}
 
 
 def reference_name(value: Any) -> str | None:

@@ -42,8 +42,8 @@ def save(
 ) -> None:
     """Write a fitted estimator to a file that loads without executing code.
 
-    Students, projectors, distilled and retrieval-augmented classifiers, and Pipelines around them:
-    predictions after :func:`load` are equal to the last bit. The file is one zip of JSON
+    Students, projectors, distilled and retrieval-augmented classifiers, and Pipelines, votes, stacks,
+    calibrations and the like around them: predictions after :func:`load` are equal to the last bit. The file is one zip of JSON
     (parameters, classes, names of features, history), safetensors (weights and arrays) and, for
     scikit-learn steps that hold more than plain attributes, skops. It is written beside ``path``
     and moved there when it is whole.
@@ -123,8 +123,8 @@ def save(
 def load(path: str | PathLike[str] | IO[bytes], *, allow: Iterable[type | nn.Module] = ()) -> Any:
     """Read what :func:`save` wrote. Nothing in the file is executed.
 
-    Objects are built only of the classes of lelp_sklearn, the scikit-learn types that skops trusts
-    and those that you allow. A model trained on a GPU loads where there is none.
+    Objects are built only of the classes of lelp_sklearn, those of scikit-learn that are listed or
+    that skops trusts, and those that you allow. A model trained on a GPU loads where there is none.
 
     Parameters
     ----------
