@@ -42,11 +42,12 @@ def save(
 ) -> None:
     """Write a fitted estimator to a file that loads without executing code.
 
-    Students, projectors, distilled and retrieval-augmented classifiers, and Pipelines, votes, stacks,
-    calibrations and the like around them: predictions after :func:`load` are equal to the last bit. The file is one zip of JSON
-    (parameters, classes, names of features, history), safetensors (weights and arrays) and, for
-    scikit-learn steps that hold more than plain attributes, skops. It is written beside ``path``
-    and moved there when it is whole.
+    Students, projectors, distilled and retrieval-augmented classifiers, and Pipelines, votes,
+    stacks, calibrations and the like around them: predictions after :func:`load` are equal to the
+    last bit. The file is one zip of JSON (parameters, classes, names of features, history),
+    safetensors (weights and arrays) and, for scikit-learn steps that hold more than plain
+    attributes, skops. A file that is named is written beside its place and moved there when it is
+    whole.
 
     A teacher is never in the file, nor a teacher cache: of a loaded
     :class:`DistilledClassifier` ``teacher`` is None and ``teacher_`` missing. Nor are the
