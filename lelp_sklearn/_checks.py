@@ -122,6 +122,24 @@ def validate_deep(estimator: Any) -> None:
             value._validate_params()
 
 
+def check_reach(rows: NDArray[np.float32], start: int = 0, remedy: str = "") -> None:
+    """Refuse standardised rows whose squares do not sum up in float32, by number from ``start``.
+
+    They lie some 1e19 standard deviations from the training rows, where no answer means anything
+    and a network overflows. An infinite number is such a one.
+    """
+    if np.isfinite(np.vdot(rows, rows)):
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        far = ~np.isfinite(np.einsum("ij,ij->i", rows, rows))
+    if far.any():
+        raise ValueError(
+            f"row {start + int(far.argmax())} of X holds numbers so far from those in fit that "
+            "their squares are infinite in float32, as the network's sums may be: leave such rows "
+            f"out, or clip their numbers{remedy}."
+        )
+
+
 @contextmanager
 def unchanged_on_error(estimator: Any) -> Iterator[None]:
     """Give an estimator its attributes back if what is done inside fails."""

@@ -22,6 +22,15 @@ def n_rows(X: Any) -> int:
     return len(X) if shape is None else shape[0]
 
 
+def plain_rows(transformed: Any) -> Any:
+    """What someone's transformer gives, as an array or sparse matrix.
+
+    Its own ``set_output``, or the surrounding program's ``set_config(transform_output=...)``, may
+    have made a frame of it.
+    """
+    return transformed if sparse.issparse(transformed) else np.asarray(transformed, order="C")
+
+
 def stack_rows(first: Any, second: Any) -> Any:
     """Rows of two containers of the same kind, one set after the other.
 

@@ -66,7 +66,7 @@ class _Generative(Augmenter):
             (self.numbers_ - self.mean_) / self.scale_,
             self.condition_,
             max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             lr=self.lr,
             seed=_seed(check_random_state(self.random_state)),
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lelp_sklearn._torch import seeded
+from lelp_sklearn._torch import UsualSettings, seeded
 
 CPU = torch.device("cpu")
 _LEAST_LOG_SD = -3.0  # 5% of a column's deviation: one that is known exactly has no likelihood
@@ -83,6 +83,7 @@ class GAN(nn.Module):
         return self.discriminator(torch.cat([x, c], dim=1))
 
 
+@UsualSettings()
 def train(
     build: Callable[[], Any],
     X: NDArray,
@@ -107,6 +108,7 @@ def train(
     return network, history
 
 
+@UsualSettings()
 def generate(network: Any, condition: NDArray, seed: int) -> NDArray[np.float64]:
     """Rows of a trained network, one for each condition."""
     with seeded(seed, CPU), torch.no_grad():

@@ -100,6 +100,27 @@ class Inputs(BaseEstimator, ABC):
         """
         return self
 
+    def partial_fit(self, X: Any) -> Any:
+        """Go on learning from further rows of a student's ``partial_fit``; by default nothing.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
+    @property
+    def settled(self) -> str:
+        """What further calls of ``partial_fit`` leave as the first made it, in words."""
+        cls = type(self)
+        learns_once = cls.fit is not Inputs.fit and cls.partial_fit is Inputs.partial_fit
+        return "what is learnt of rows" if learns_once else ""
+
     @abstractmethod
     def read(self, X: Any) -> Rows:
         """Tensors of checked rows.

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lelp_sklearn.inputs._spelled import Spelling, plain_values, to_numbers
+
 # pandas and polars name their dtypes alike, so that neither is imported for the other.
 _KINDS = {
     "numeric": r"u?int\d|float|double|half|bool|decimal",
     "categorical": r"object|str|large_string|categor|enum|dictionary|null",
     "datetime": r"date|timestamp",
 }
+_TEXTUAL = r"object|str|large_string"  # what may hold numbers that are objects, or spelled
 
 
 def is_frame(X: Any) -> bool:
@@ -45,7 +48,10 @@ def as_numbers(X: Any) -> NDArray[np.float64]:
         if getattr(X, "dtype", None) is not None and X.dtype.kind in "cmM":
             raise ValueError(f"X is an array of {X.dtype}; expected real numbers.")
         try:
-            numbers = np.asarray(X, dtype=np.float64)
+            if getattr(X, "dtype", None) is not None and X.dtype.kind in "OU":
+                numbers = np.stack([to_numbers(X[:, i]) for i in range(X.shape[1])], axis=1)
+            else:
+                numbers = np.asarray(X, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"X is an array whose columns are numeric, and {error}: name the others in "
@@ -73,14 +79,22 @@ def as_numbers(X: Any) -> NDArray[np.float64]:
 
 
 def as_categories(X: Any) -> NDArray:
-    """Values of categorical columns as objects; NaN where one is missing."""
+    """Values of categorical columns as plain objects; NaN where one is missing."""
     if not is_frame(X):
-        return np.asarray(X)
+        return plain_values(np.asarray(X)) if np.asarray(X).dtype == object else np.asarray(X)
     values = np.empty(X.shape, dtype=object)
     for i, column in enumerate(columns_of(X).values()):
         values[:, i] = column.astype(object) if hasattr(column, "iloc") else column.to_list()
         values[missing(column), i] = np.nan
-    return values
+    return plain_values(values)
+
+
+def spelling(column: Any) -> Spelling | None:
+    """What a column of strings or objects holds; None for a column of another dtype."""
+    if not re.match(_TEXTUAL, str(column.dtype).lower()):
+        return None
+    known = column[~missing(column)] if hasattr(column, "iloc") else column.drop_nulls()
+    return Spelling.of(known.to_list())
 
 
 def not_numbers(X: Any) -> dict[Any, str]:
@@ -114,6 +128,8 @@ def _floats(column: Any) -> NDArray[np.float64]:
         raise TypeError("dates are no numbers")
     if str(column.dtype).startswith("complex"):
         raise TypeError("complex numbers have no order")
+    if re.match(_TEXTUAL, str(column.dtype).lower()):
+        return to_numbers(column.to_list())
     if hasattr(column, "iloc"):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.asarray(column.to_numpy(), dtype=np.float64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from sklearn.utils import InputTags
 from sklearn.utils.validation import validate_data
 from torch import Tensor, zeros
 
+from lelp_sklearn._checks import check_reach
+from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Inputs, refuse_texts
 from lelp_sklearn.inputs._columns import (
@@ -30,10 +34,13 @@ from lelp_sklearn.inputs._columns import (
     kind_of,
     missing,
     mixed_types,
+    spelling,
 )
 from lelp_sklearn.inputs._table_rows import Table
 
 _N_QUANTILES = 129  # as many bins as a network may ask for, and one; a student stays small
+
+_MANY, _DISTINCT = 100, 0.9  # rows, and the share of different values that makes an identifier
 
 
 class TableInputs(Inputs):
@@ -46,14 +53,19 @@ class TableInputs(Inputs):
                                                      median
     date                 dates and times             their parts, by skrub's ``DatetimeEncoder``,
                                                      as numeric columns
-    categorical          strings, objects,           a code from 1 in the order of the sorted
+    numeric              strings and objects that    the same; blanks, "nan", "NA", "null" and
+                         are all numbers, Decimal    their like are missing
+    categorical          other strings and objects,  a code from 1 in the order of the sorted
                          categories, enums           values, or 0 where the value is missing or
                                                      was not seen in fit
     ===================  ==========================  ============================================
 
     A numeric column in which training rows miss values is followed, behind all others, by a
     column that is 1 where the value is missing. In arrays all columns are numeric but those that
-    ``categorical`` names. An unseen category counts as a missing one, as in scikit-learn's
+    ``categorical`` names. Numbers with leading zeros, such as zip codes, are categories, and so is
+    all that ``categorical`` names. Where training rows hold numbers alone, a word later is an
+    error. A student's ``partial_fit`` goes on learning the scales of numbers, and nothing else. An
+    unseen category counts as a missing one, as in scikit-learn's
     HistGradientBoostingClassifier.
 
     Parameters
@@ -80,9 +92,14 @@ class TableInputs(Inputs):
     TypeError
         If a column's dtype is none of these.
     ValueError
-        If columns differ from those in fit, or hold infinity.
+        If columns differ from those in fit, or hold infinity, or numbers too far from those in fit.
     ImportError
         If there are dates, and no skrub.
+
+    Warns
+    -----
+    UserWarning
+        If a categorical column is mostly numbers, or if nearly each of its values is another one.
 
     See Also
     --------
@@ -146,6 +163,7 @@ class TableInputs(Inputs):
         self
         """
         kinds = self._kinds(X)
+        self._warn_of_values(X, kinds)
         places = {
             kind: [i for i, k in enumerate(kinds) if k == kind]
             for kind in ("numeric", "datetime", "categorical")
@@ -186,6 +204,36 @@ class TableInputs(Inputs):
         self.quantiles_ = np.quantile(numeric, at, axis=0).T.astype(np.float32)
         return self
 
+    def partial_fit(self, X: Any) -> TableInputs:
+        """Go on learning the scales of numbers, of ``numeric="standard"``, from further rows.
+
+        Parameters
+        ----------
+        X : DataFrame or ndarray of shape (n_rows, n_columns)
+            Rows from :meth:`check`.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "columns_"):
+            return self.fit(X)
+        self.columns_ = deepcopy(self.columns_)
+        for kind, steps, where in self.columns_.transformers_:
+            if kind in ("numeric", "datetime"):
+                numbers = steps[:-1].transform(safe_indexing(X, where, axis=1))
+                imputer, scaler = (step for _, step in steps[-1].transformer_list[0][1].steps)
+                if isinstance(scaler, StandardScaler):
+                    scaler.partial_fit(imputer.transform(numbers))
+        return self
+
+    @property
+    def settled(self) -> str:
+        """Categories, and quantiles where they are the scale."""
+        parts = ["the categories"] * bool(self.cardinalities_)
+        parts += ["the quantiles of numbers"] * (self.numeric == "quantile")
+        return " and ".join(parts)
+
     def read(self, X: Any) -> Table:
         """Numbers and codes of checked rows.
 
@@ -205,11 +253,7 @@ class TableInputs(Inputs):
         n_numeric = self._n_numeric(prepared)
         with np.errstate(over="ignore"):
             numeric = prepared[:, :n_numeric].astype(np.float32)
-        if not np.isfinite(numeric).all():
-            raise ValueError(
-                "X contains numbers so far from those in fit that they are infinite in float32: "
-                "clip them, or use TableInputs(numeric='quantile')."
-            )
+        check_reach(numeric, remedy=", or use TableInputs(numeric='quantile')")
         codes = prepared[:, n_numeric:].astype(np.int64) + 1
         return Table(as_tensor(numeric), as_tensor(codes))
 
@@ -284,8 +328,8 @@ class TableInputs(Inputs):
         if absent:
             raise ValueError(f"categorical={absent} is not among the columns {names}.")
         kinds = [
-            "categorical" if name in named or (i in named and i not in names) else kind_of(dtype)
-            for i, (name, dtype) in enumerate(dtypes.items())
+            "categorical" if self._is_named(i, names) else kind_of(dtype)
+            for i, dtype in enumerate(dtypes.values())
         ]
         if None in kinds:
             name, dtype = list(dtypes.items())[kinds.index(None)]
@@ -293,7 +337,48 @@ class TableInputs(Inputs):
                 f"column {name!r} has dtype {dtype}, which is neither numeric nor categorical nor "
                 "a date: convert it, or leave it out."
             )
+        for i, column in enumerate(columns_of(X).values() if is_frame(X) else ()):
+            if kinds[i] == "categorical" and not self._is_named(i, names):
+                found = spelling(column)
+                kinds[i] = "numeric" if found is not None and found.is_numeric else "categorical"
         return kinds
+
+    def _is_named(self, i: int, names: list[Any]) -> bool:
+        """Whether the user names a column as categorical, by its name or else its position."""
+        named = () if isinstance(self.categorical, str) else self.categorical
+        return names[i] in named or (i in named and i not in names)
+
+    def _warn_of_values(self, X: Any, kinds: list[str | None]) -> None:
+        """Warn of categories that are numbers but for a few, or as many as there are rows."""
+        if not is_frame(X):
+            return
+        names = list(X.columns)
+        for i, (name, column) in enumerate(columns_of(X).items()):
+            if kinds[i] != "categorical" or self._is_named(i, names):
+                continue
+            found = spelling(column)
+            if found is None:
+                continue
+            if not found.codes and 0 < found.words < found.numbers:
+                warnings.warn(
+                    f"column {name!r} holds {found.numbers} numbers and {found.words} other "
+                    f"values, such as {found.word!r}, so each number is a category of its own. If "
+                    "they are amounts, make the others missing, by pandas.to_numeric(column, "
+                    "errors='coerce'); if they are codes, say so by TableInputs(categorical="
+                    f"[{name!r}]).",
+                    UserWarning,
+                    stacklevel=7,
+                )
+            elif found.n_values >= _MANY and found.distinct > _DISTINCT * found.n_values:
+                warnings.warn(
+                    f"column {name!r} holds {found.distinct} different values in "
+                    f"{found.n_values} rows, each a category of its own, from which nothing is "
+                    "learnt about others. Leave an identifier out; give numbers written like "
+                    "'1,234' or '5 %' as numbers, dates as dates, and texts to a vectorizer. "
+                    f"TableInputs(categorical=[{name!r}]) says that this is meant.",
+                    UserWarning,
+                    stacklevel=7,
+                )
 
     def _check_categories(self, X: Any) -> None:
         """Strings that have become numbers would all count as unseen, without a word."""

@@ -15,6 +15,7 @@ from sklearn.metrics import get_scorer, log_loss
 from sklearn.pipeline import Pipeline
 
 from lelp_sklearn._compat import safe_indexing
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.inspection._measures import (
     fine_agreement,
     linear_features,
@@ -107,7 +108,7 @@ class Fold:
         student_seconds = time.perf_counter() - start
         proba = student.predict_proba(X[1])
         assert told.embeddings is not None
-        splits = [projector.transform(told.embeddings[rows]) for rows in self.rows]
+        splits = [plain_rows(projector.transform(told.embeddings[rows])) for rows in self.rows]
         codes = self.codes[train], self.codes[test]
         subclass = [own_subclasses(s, c, sizes) for s, c in zip(splits, codes, strict=True)]
         shares = subclass_shares(splits[0], codes[0], sizes)

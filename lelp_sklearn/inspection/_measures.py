@@ -75,6 +75,7 @@ def predictability(
     rng = np.random.default_rng(seed)
     train, test = (rng.permutation(len(codes))[:_MAX_ROWS] for codes in y)
     model = make_pipeline(StandardScaler(with_mean=False), LogisticRegression(max_iter=300))
+    model.set_output(transform="default")
     right = frequent = total = 0
     for c in np.unique(y[0]):
         own, held = train[y[0][train] == c], test[y[1][test] == c]

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from lelp_sklearn._checks import check_magnitude, check_one_type
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.students._pipelines import last_step, last_student
 from lelp_sklearn.teachers import teacher_outputs
 
@@ -99,7 +100,7 @@ class SubclassDisplay:
         check_one_type(labels, "y")
         check_magnitude(rows, "H")
         check_consistent_length(rows, labels)
-        split = projector.transform(rows)
+        split = plain_rows(projector.transform(rows))
         stops = np.cumsum(projector.n_subclasses_)
         blocks = np.split(split, stops[:-1], axis=1)
         points, subclasses, shares = [], [], []
@@ -110,7 +111,7 @@ class SubclassDisplay:
                     f"class {label!r} has {own.sum()} rows in y; at least 2 are needed to draw it."
                 )
             with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance
-                points.append(PCA(2).fit_transform(rows[own]))
+                points.append(PCA(2).set_output(transform="default").fit_transform(rows[own]))
             subclasses.append(block[own].argmax(axis=1))
             shares.append(block[own].mean(axis=0))
         display = cls(

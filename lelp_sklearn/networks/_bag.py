@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lelp_sklearn._numbers import layer_widths
 from lelp_sklearn.inputs import Bags, SparseInputs
 from lelp_sklearn.networks._bodies import MLP
 
@@ -85,7 +86,8 @@ class BagOfNgrams(nn.Module):
         nn.init.uniform_(self.table.weight, -1 / dim, 1 / dim)
         self.bias = nn.Parameter(torch.zeros(dim))
         self.dropout = nn.Dropout(dropout)
-        self.layers = MLP(dim, hidden, dropout) if hidden else None
+        widths = layer_widths(hidden)
+        self.layers = MLP(dim, widths, dropout) if widths else None
 
     def forward(self, bags: Bags) -> Tensor:
         """Return the sum or mean, through the hidden layers."""

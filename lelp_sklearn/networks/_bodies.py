@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from lelp_sklearn._numbers import layer_widths
+from lelp_sklearn.inputs._arrays import ArrayInputs
 from lelp_sklearn.outputs import BodyOutputs
 
 
@@ -20,6 +22,8 @@ class Linear(nn.Module):
     >>> Linear()(torch.ones(2, 3)).shape
     torch.Size([2, 3])
     """
+
+    reads = ArrayInputs
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the inputs."""
@@ -50,9 +54,13 @@ class MLP(nn.Module):
     torch.Size([2, 8])
     """
 
+    reads = ArrayInputs
+
     def __init__(self, n_features: int, hidden: int | Sequence[int] = 64, dropout: float = 0.0):
         super().__init__()
-        widths = [n_features, *(hidden if isinstance(hidden, Sequence) else [hidden])]
+        widths = [n_features, *layer_widths(hidden)]
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout={dropout!r}: expected a probability, from 0 to 1.")
         layers: list[nn.Module] = []
         for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), nn.ReLU()]

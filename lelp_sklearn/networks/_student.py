@@ -101,8 +101,7 @@ def look_at(body: nn.Module, example: Rows, objective: Objective | None = None) 
     except Exception as error:
         raise TypeError(
             f"the body {name} failed on two rows that are a {type(example).__name__}: {error} "
-            "Inputs that suit it are named in its class attribute reads, or given as the "
-            "student's inputs."
+            + _remedy(body)
         ) from error
     embedding = seen.embedding
     if embedding.ndim != 2 or len(embedding) != len(example):
@@ -195,6 +194,22 @@ def check_body_params(
 def _parameters(body: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
     # torch's own __init__ takes anything, and refuses it.
     return {} if body.__init__ is nn.Module.__init__ else inspect.signature(body).parameters
+
+
+def _remedy(body: nn.Module) -> str:
+    """What to do about a body that fails."""
+    for name, weight in body.named_parameters():
+        if weight.is_meta or (weight.is_floating_point() and weight.dtype != torch.float32):
+            what = "has no values (device 'meta')" if weight.is_meta else f"is {weight.dtype}"
+            return (
+                f"Its weight {name!r} {what}, as torch's settings were when it was made, and "
+                "students compute in float32: pass the class and module__ parameters instead, or "
+                "the instance's .float()."
+            )
+    return (
+        "Inputs that suit it are named in its class attribute reads, or given as the student's "
+        "inputs."
+    )
 
 
 def build_body(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lelp_sklearn._numbers import layer_widths
 from lelp_sklearn.inputs import Bags, TokenInputs
 from lelp_sklearn.networks._bodies import MLP
 
@@ -142,10 +143,10 @@ class TextCNN(nn.Module):
     ):
         super().__init__()
         start = start_vectors(n_tokens, dim, vectors, default=64)
-        self.widths = tuple(widths)
+        self.widths = tuple(layer_widths(widths))
         self.table = nn.Embedding.from_pretrained(start, freeze=False)
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(start.shape[1], channels, width) for width in widths
+            nn.Conv1d(start.shape[1], channels, width) for width in self.widths
         )
         self.dropout = nn.Dropout(dropout)
 

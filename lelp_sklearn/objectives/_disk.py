@@ -138,7 +138,7 @@ class DiSK(Objective):
     ) -> DiSK:
         """Learn the embeddings' means and scales; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
-        self.scaler_ = StandardScaler().fit(teacher.embeddings)
+        self.scaler_ = StandardScaler().set_output(transform="default").fit(teacher.embeddings)
         return self
 
     def _check(self, classes: NDArray) -> None:

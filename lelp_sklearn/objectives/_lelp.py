@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lelp_sklearn._compat import HasMethods, Interval
 from lelp_sklearn._defaults import DefaultObjects
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn._seeds import seed_unseeded
 from lelp_sklearn.losses._subclasses import subclass_log_likelihood
 from lelp_sklearn.objectives._base import (
@@ -172,7 +173,7 @@ class LELP(DefaultObjects, Objective):
         """Softened probabilities of the classes, and of their subclasses."""
         assert teacher.proba is not None
         proba = soften(teacher.proba, self.temperature)
-        split = self.projector_.transform(teacher.embeddings)
+        split = plain_rows(self.projector_.transform(teacher.embeddings))
         joint = np.empty(split.shape, np.float32)
         ends = np.cumsum(self.n_subclasses_)[:-1]
         blocks = zip(np.split(split, ends, axis=1), np.split(joint, ends, axis=1), strict=True)

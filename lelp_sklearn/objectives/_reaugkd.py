@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lelp_sklearn._compat import Interval, StrOptions
-from lelp_sklearn._torch import as_tensor, seeded
+from lelp_sklearn._torch import UsualSettings, as_tensor, seeded
 from lelp_sklearn.losses import similarity_kl, supervised_contrast, unit_rows
 from lelp_sklearn.objectives._base import weighted_mean
 from lelp_sklearn.objectives._on_embeddings import OnEmbeddings, principal_directions
@@ -153,7 +153,8 @@ class RelationalAlignment(OnEmbeddings):
         rows = rows if self.components_ is None else rows @ self.components_
         if self._on_a_line():
             rows = np.hstack([rows, np.ones_like(rows)])
-        return unit_rows(as_tensor(rows)).numpy()
+        with UsualSettings():
+            return unit_rows(as_tensor(rows)).numpy()
 
     def query(self, embedding: Tensor) -> Tensor:
         """Student embeddings in the shared space, as rows of length 1.
@@ -194,13 +195,14 @@ class RelationalAlignment(OnEmbeddings):
         return self._width() == 1
 
 
+@UsualSettings()
 def _contrasted(
     centred: NDArray, y: NDArray, start: NDArray, temperature: float, seed: int
 ) -> NDArray:
     """A linear map trained by supervised contrast, from principal directions on."""
     rows, labels = as_tensor(centred), torch.as_tensor(y)
     rows = rows / rows.square().mean().sqrt().clamp_min(1e-12)  # one rate for all teachers
-    with seeded(seed, torch.device("cpu")), torch.enable_grad():
+    with seeded(seed, torch.device("cpu")):
         W = as_tensor(start.copy()).requires_grad_()
         optimizer = torch.optim.Adam([W], lr=_LR)
         for _ in range(_STEPS):

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.losses import hidden_mse
 from lelp_sklearn.objectives._base import weighted_mean
 from lelp_sklearn.objectives._on_embeddings import must_move
@@ -207,13 +208,14 @@ class EmbeddingApproximation(OnStandardized):
                     f"teacher_embeddings are the same in all of {len(Z)} rows: nothing of them can "
                     "be approximated. Check the teacher."
                 )
-            return PCA(min(self.n_components, *Z.shape), random_state=seed)
+            pca = PCA(min(self.n_components, *Z.shape), random_state=seed)
+            return pca.set_output(transform="default")
         if self.reducer == "umap":
             return _umap(self.n_components, len(Z), seed)
         return None if self.reducer is None else seeded_clone(self.reducer, seed)
 
     def _reduced(self, Z: NDArray) -> NDArray:
-        return Z if self.reducer_ is None else np.asarray(self.reducer_.transform(Z))
+        return Z if self.reducer_ is None else plain_rows(self.reducer_.transform(Z))
 
 
 def _umap(n_components: int, n_rows: int, seed: int) -> Any:

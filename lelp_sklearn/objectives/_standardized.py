@@ -41,7 +41,7 @@ class OnStandardized(Objective):
     ) -> OnStandardized:
         """Check the parameters and take the statistics; see :meth:`Objective.fit`."""
         super().fit(teacher, y, classes, random_state)
-        self.scaler_ = StandardScaler().fit(teacher.embeddings)
+        self.scaler_ = StandardScaler().set_output(transform="default").fit(teacher.embeddings)
         return self
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -73,7 +74,7 @@ class WeightedSum(NamedObjectives):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "objectives": [list],
-        "weights": [list, tuple, StrOptions({"uncertainty", "liebel"}), None],
+        "weights": [list, tuple, np.ndarray, StrOptions({"uncertainty", "liebel"}), None],
     }
 
     def __init__(
@@ -162,7 +163,7 @@ class WeightedSum(NamedObjectives):
     def _weights(self, progress: float, nothing: Tensor) -> tuple[Sequence[Any], Tensor]:
         """The weights, and what learned ones cost."""
         if not isinstance(self.weights, str):
-            given = self.weights or [1.0] * len(self.objectives_)
+            given = [1.0] * len(self.objectives_) if self.weights is None else self.weights
             return [weight_at(weight, progress) for weight in given], nothing
         assert self.module_ is not None
         raw: Tensor = self.module_.log_variances  # type: ignore[assignment]
@@ -198,7 +199,7 @@ def _terms(objective: Objective) -> tuple[list[Objective], list[Any]]:
     if isinstance(objective.weights, str):
         raise TypeError(f"a sum with weights={objective.weights!r} cannot be scaled or added to.")
     parts = [clone(part) for _, part in objective.objectives]
-    return parts, list(objective.weights or [1.0] * len(parts))
+    return parts, [1.0] * len(parts) if objective.weights is None else list(objective.weights)
 
 
 def _sum(parts: list[Objective], weights: list[Any]) -> WeightedSum:

@@ -95,7 +95,7 @@ class VID(OnStandardized):
         width, dim = student.embedding.shape[1], self.scaler_.n_features_in_
         hidden = min(2 * dim, max(dim, 256))
         projector = make_projector(self.projector, width, dim, hidden)
-        self.module_ = Gaussian(projector, dim, self.init_variance)
+        self.module_ = Gaussian(projector, dim, float(self.init_variance))
         return self.module_
 
     def loss(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import column_or_1d
@@ -52,6 +53,12 @@ def class_facts(predictor: Any, student: Any) -> dict[str, Any]:
     return {"labels": np.asarray(predictor.classes_).tolist(), "subclasses": counts}
 
 
+def shown(estimator: Any) -> str:
+    """Its text, the same however the surrounding program has numbers and estimators printed."""
+    with config_context(print_changed_only=True), np.printoptions(legacy="1.25"):
+        return estimator.__repr__(N_CHAR_MAX=10_000)
+
+
 def training_facts(student: Any) -> dict[str, Any]:
     """Objective, body, widths of embeddings, epochs and last losses."""
     if not isinstance(student, BaseStudentClassifier):
@@ -60,7 +67,7 @@ def training_facts(student: Any) -> dict[str, Any]:
     projector = getattr(student.objective_, "projector_", None)
     network = student.net_.module_
     return {
-        "objective": str(student.objective_),
+        "objective": shown(student.objective_),
         "body": type(network.body).__name__,
         "student_embedding_width": network.width,
         "teacher_embedding_width": getattr(projector, "n_features_in_", None),

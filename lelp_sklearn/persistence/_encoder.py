@@ -17,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import Bunch
 from torch import nn
 
+from lelp_sklearn._numbers import python_value
 from lelp_sklearn.inputs._tokenizer import TokenizerInputs
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.persistence import _networks, _steps, _values
@@ -135,6 +136,7 @@ class Encoder:
             state.pop("_interrupted", None)
         if isinstance(value, Objective):  # the network holds its modules
             state = {name: v for name, v in state.items() if not isinstance(v, nn.Module)}
+        params = {k: python_value(v, f"{where}.{k}") for k, v in params.items()}
         state = {k: v for k, v in state.items() if k not in params and k not in left_out}
         state.pop("_metadata_request", None)
         for name, part in (("params", params), ("state", state)):

@@ -25,6 +25,7 @@ from lelp_sklearn.persistence._card_facts import (
     metric_facts,
     name_of,
     pickled_bytes,
+    shown,
     training_facts,
 )
 from lelp_sklearn.report import DistillationReport, n_parameters
@@ -175,7 +176,7 @@ def model_card(
         {
             "model": {
                 "name": type(last).__name__,
-                "estimator": " ".join(predictor.__repr__(N_CHAR_MAX=10_000).split()),
+                "estimator": " ".join(shown(predictor).split()),
                 "made": datetime.now(UTC).date().isoformat(),
             },
             "data": data_facts(predictor, student, X),

@@ -14,7 +14,7 @@ from skorch.history import History
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from lelp_sklearn._torch import resolve_device, seeded
+from lelp_sklearn._torch import UsualSettings, resolve_device, seeded
 from lelp_sklearn.inputs import TokenInputs
 from lelp_sklearn.persistence._budget import Budget, nbytes_of
 from lelp_sklearn.persistence._file import ModelFileError
@@ -88,7 +88,7 @@ def rebuild(decoder: Decoder, student: Any, node: dict[str, Any]) -> Distillatio
     try:
         if dim is not None:
             inputs.vectors = _StartVectors(inputs.n_tokens_, dim, budget)
-        with seeded(0, device), budget:
+        with UsualSettings(), seeded(0, device), budget:
             net = make_net(as_made, student.objective_, skorch_params, device, made["seed"])
     finally:
         if dim is not None:

@@ -14,10 +14,12 @@ from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn import _buffers
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs._columns import is_frame
 from lelp_sklearn.persistence._onnx_check import (
@@ -71,9 +73,10 @@ def to_onnx(
     sample : array-like of shape (n_rows, n_features), data frame, or sequence of str
         Rows as ``predict_proba`` takes them, to compare the answers on; a few thousand typical ones
         say most. They also set the types of the model's inputs: float64 rows make a model that
-        scales them in float64, as scikit-learn does, and is fed float64. A data frame makes one
-        input a column, or a single one where all columns are numbers and no ColumnTransformer asks
-        for their names; sparse rows make a dense input.
+        scales them in float64, as scikit-learn does, and is fed float64, as is every model of a
+        student whose columns float32 would round by a thousandth of their spread. A data frame
+        makes one input a column, or a single one where all columns are numbers and no
+        ColumnTransformer asks for their names; sparse rows make a dense input.
     path : path or binary file, optional
         The file to write, or one that is open for writing bytes, as ``io.BytesIO()`` is.
     atol : float, default=1e-5
@@ -239,15 +242,19 @@ def _problem(transformer: Any, rows: Any) -> str | None:
 def _types_to_try(model: Any, sample: Any) -> list[list[tuple[str, Any]]]:
     """Types of the inputs, the most exact first: steps know some mixtures only, or float32 only."""
     tried: list[list[tuple[str, Any]]] = []
-    for real in (np.float64, np.float32):
+    wide = _needs_float64(model)
+    for real in (np.float64,) if wide else (np.float64, np.float32):
         for whole, truth in ((np.int64, np.bool_), (np.int64, np.int64), (real, real)):
-            types = _input_types(model, sample, {"f": real, "i": whole, "u": whole, "b": truth})
+            dtypes = {"f": real, "i": whole, "u": whole, "b": truth}
+            dtypes["narrow"] = real if wide else np.float32
+            types = _input_types(model, sample, dtypes)
             described = [(name, type(kind)) for name, kind in types]
             if all(described != [(name, type(kind)) for name, kind in other] for other in tried):
                 tried.append(types)
     return tried
 
 
+@UsualSettings()
 def _converted(model: Any, types: list[tuple[str, Any]]) -> ModelProto:
     try:
         from skl2onnx import convert_sklearn
@@ -292,19 +299,26 @@ def _input_types(model: Any, sample: Any, dtypes: dict[str, type]) -> list[tuple
     return [("X", _tensor_type("X", rows, len(columns), dtypes))]
 
 
+def _needs_float64(model: Any) -> bool:
+    """Whether float32 cannot hold what the student was trained on."""
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    inputs = getattr(getattr(model, "student_", model), "inputs_", None)
+    return getattr(inputs, "needs_float64", False)
+
+
 def _tensor_type(name: str, values: Any, width: int, dtypes: dict[str, type]) -> Any:
     from skl2onnx.common import data_types
 
     kind, shape = values.dtype.kind, [None, width]
     if kind in dtypes:
         narrow = kind == "f" and values.dtype.itemsize <= 4
-        made = np.float32 if narrow else dtypes[kind]
         return {
             np.float64: data_types.DoubleTensorType,
             np.float32: data_types.FloatTensorType,
             np.int64: data_types.Int64TensorType,
             np.bool_: data_types.BooleanTensorType,
-        }[made](shape)
+        }[dtypes["narrow" if narrow else kind]](shape)
     strange = {type(value).__name__ for value in values.ravel() if not isinstance(value, str)}
     if strange:
         matrix = width > 1 and kind == "O"

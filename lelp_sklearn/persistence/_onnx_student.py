@@ -103,12 +103,20 @@ def _add_student(graph: Graph, student: Any, rows: str, proba: str) -> str:
 
     check_inputs(student)
     network = copy.deepcopy(student.net_.module_).cpu().eval()
+    if hasattr(student.inputs_, "mean_"):
+        rows = graph.node("Cast", rows, to=TensorProto.DOUBLE)
+        rows = graph.node("Sub", rows, graph.constant(student.inputs_.mean_))
+        rows = graph.node("Div", rows, graph.constant(student.inputs_.scale_))
     X = graph.node("Cast", rows, to=TensorProto.FLOAT)
     example = torch.zeros(2, student.n_features_in_)
     with torch.no_grad():
         embedding = add_module(graph, network.body, X, example)
         example = torch.zeros(2, network.width)
         logits = add_module(graph, network.head, embedding, example)
+    if isinstance(student.inputs_, ArrayInputs):
+        # Rows that the student refuses, and missing numbers, which a ReLU may take for 0.
+        squares = graph.node("ReduceSumSquare", X, graph.constant(np.array([1])))
+        logits = graph.node("Add", logits, _scaled(graph, squares, 0.0))  # NaN if infinite
     n_subclasses = student.objective_.n_subclasses_
     if set(n_subclasses) == {1}:
         graph.add("Softmax", [logits], [proba], axis=1)

@@ -6,6 +6,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any
@@ -18,8 +19,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from lelp_sklearn._compat import Interval, StrOptions, fit_context
-from lelp_sklearn._torch import deterministic_algorithms, resolve_device, seeded, torch_threads
-from lelp_sklearn.inputs import ArrayInputs, Inputs
+from lelp_sklearn._torch import (
+    UsualSettings,
+    deterministic_algorithms,
+    resolve_device,
+    seeded,
+    torch_threads,
+)
+from lelp_sklearn.inputs import Inputs
+from lelp_sklearn.inputs._arrays import inputs_of
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.students._all_or_nothing import trained_or_nothing
 from lelp_sklearn.students._building import make_net
@@ -29,7 +37,7 @@ from lelp_sklearn.students._fit_facts import fit_facts
 from lelp_sklearn.students._inputs import TrainingRows, check_training_rows, class_codes
 from lelp_sklearn.students._parameters import SkorchParameters
 from lelp_sklearn.students._prediction import StudentPrediction
-from lelp_sklearn.students._training import fitted_objective, train
+from lelp_sklearn.students._training import fitted_objective, train, used_rows, warn_of_few_rows
 from lelp_sklearn.students._tuning import ChoiceInterruptedError
 
 
@@ -111,7 +119,7 @@ class BaseStudentClassifier(
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-            Inputs; trained on in float32.
+            Inputs; numbers are standardised in float64, and trained on in float32.
         y : array-like of shape (n_rows,)
             Labels of any type. Where ``labeled`` is False, anything.
         sample_weight : array-like of shape (n_rows,), optional
@@ -179,12 +187,12 @@ class BaseStudentClassifier(
             "teacher_hidden": teacher_hidden,
             "teacher_attention": teacher_attention,
         }
-        with trained_or_nothing(self, forget=not again):
+        with UsualSettings(), trained_or_nothing(self, forget=not again):
             return self._train(
                 X,
                 y,
                 arrays,
-                self.max_epochs,
+                int(self.max_epochs),
                 fresh=not again,
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
@@ -208,7 +216,10 @@ class BaseStudentClassifier(
     ) -> Any:
         """Train for one epoch on further rows, at the constant learning rate ``lr``.
 
-        The subclasses are found on the rows of the first call and stay.
+        The subclasses are found on the rows of the first call and stay. Means and scales of
+        numbers are those of all rows so far, of fit and of every call, so that the first call may
+        be small, and so are scales of tables. Categories, medians and bins of tables, and tokens of
+        texts, are those of the first call.
 
         Parameters
         ----------
@@ -222,6 +233,11 @@ class BaseStudentClassifier(
         Returns
         -------
         self
+
+        Warns
+        -----
+        UserWarning
+            If the first call has few rows, and these settle categories, bins or tokens.
         """
         arrays = {
             "sample_weight": sample_weight,
@@ -235,7 +251,7 @@ class BaseStudentClassifier(
             "classes": classes,
         }
         fresh = not hasattr(self, "net_")
-        with trained_or_nothing(self, forget=fresh):
+        with UsualSettings(), trained_or_nothing(self, forget=fresh):
             return self._train(X, y, arrays, 1, fresh=fresh, partial=True)
 
     def _train(
@@ -276,8 +292,14 @@ class BaseStudentClassifier(
             torch_threads(self.n_threads),
             deterministic_algorithms(self.deterministic),
         ):
+            if partial and not fresh:
+                used = used_rows(self.objective_, rows)
+                self.inputs_ = copy(inputs).partial_fit(used.X)  # the old one, if training fails
             if fresh:
-                self.inputs_ = inputs.fit(rows.X)
+                used = used_rows(self._make_objective(), rows)
+                self.inputs_ = inputs.fit(used.X)
+                if partial:
+                    warn_of_few_rows(self, len(used.y))
                 try:
                     objective = fitted_objective(self, rows, classes, seed, partial)
                 except ChoiceInterruptedError as stop:
@@ -305,7 +327,7 @@ class BaseStudentClassifier(
             probe(self, ahead)
 
     def _default_objects(self) -> dict[str, Callable[[], Any]]:
-        return {"inputs": lambda: getattr(self.module, "reads", ArrayInputs)()}
+        return {"inputs": lambda: inputs_of(self.module)}
 
     def _named_inputs(self) -> Inputs:
         """What the user names, or else the body."""

@@ -44,7 +44,7 @@ def make_net(
         params["optimizer__fused"] = "optimizer__foreach" not in skorch_params
     params |= {k: v for k, v in skorch_params.items() if not k.startswith("module__")}
     if student.validation_fraction:
-        params["train_split"] = HeldOut(student.validation_fraction, seed)
+        params["train_split"] = HeldOut(float(student.validation_fraction), seed)
     known = student.inputs_.body_params(student)
     net = DistillationNet(
         StudentNetwork,
@@ -59,9 +59,9 @@ def make_net(
         module__example=student.inputs_.example(student),
         module__objective=objective,
         optimizer=student.optimizer,
-        lr=student.lr,
-        max_epochs=student.max_epochs,
-        batch_size=student.batch_size,
+        lr=float(student.lr),
+        max_epochs=int(student.max_epochs),
+        batch_size=int(student.batch_size),
         device=str(device),
         verbose=0,
         **{"train_split": None, **params},
@@ -78,7 +78,7 @@ def make_callbacks(
     if student.schedule and not partial:
         callbacks.append(("schedule", LearningRateSchedule(student.schedule, epochs)))
     if student.patience and not partial:
-        stopping = EarlyStopping(patience=student.patience, threshold=0, load_best=True)
+        stopping = EarlyStopping(patience=int(student.patience), threshold=0, load_best=True)
         callbacks.append(("early_stopping", stopping))
     elif student.validation_fraction and not partial:
         callbacks.append(("best_weights", BestWeights()))

@@ -20,7 +20,7 @@ from lelp_sklearn.students._state_file import NotANumberError, pack, read_state,
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2  # since the inputs are standardised
 _CACHES = ("y_trues_", "y_preds_")  # of skorch's scoring, for the time of one epoch
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skorch.callbacks import Callback
 
+from lelp_sklearn._numbers import python_value
 from lelp_sklearn.students._inputs import TrainingRows
 from lelp_sklearn.teachers._fingerprint import fingerprint
 from lelp_sklearn.teachers._keys import row_keys
@@ -79,7 +80,7 @@ def _parameter(value: Any) -> tuple[str, str]:
         return _fact(parts)
     if hasattr(value, "get_params") and not isinstance(value, type):
         return _fact(type(value))  # its parameters are facts of their own
-    return _fact(value)
+    return _fact(python_value(value, "a parameter"))
 
 
 def _fact(value: Any) -> tuple[str, str]:

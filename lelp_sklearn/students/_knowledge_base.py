@@ -121,6 +121,11 @@ class KnowledgeBase:
 
         Returns also whether any entry was found; where none was, the vote is all zero.
         """
+        if not (n_neighbors >= 1 and temperature > 0):  # predictions read them, and not fit alone
+            raise ValueError(
+                f"n_neighbors={n_neighbors} and temperature={temperature}: expected at least 1 "
+                "entry, and a temperature above 0."
+            )
         cosine, entries = self.search(queries, n_neighbors, own)
         found = np.isfinite(cosine[:, 0])
         share = np.zeros(cosine.shape)

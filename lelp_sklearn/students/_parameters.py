@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lelp_sklearn._defaults import DefaultObjects
+from lelp_sklearn._numbers import python_value
 
 PREFIXES = ("module__", "optimizer__", "callbacks__", "iterator_train__", "iterator_valid__")
 
@@ -29,7 +30,7 @@ class SkorchParameters(DefaultObjects):
                 f"takes those that start with one of {', '.join(PREFIXES)}."
                 + (f" {own[0]} is set by set_params({own[0]}=...)." if own else "")
             )
-        return {name: getattr(self, name) for name in self._skorch_names}
+        return {name: python_value(getattr(self, name), name) for name in self._skorch_names}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of this estimator.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from lelp_sklearn._torch import torch_threads
+from lelp_sklearn._torch import UsualSettings, torch_threads
 from lelp_sklearn.losses import fold
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._net import class_probabilities
@@ -20,7 +21,8 @@ _CHUNK = 4096  # rows a forward pass: enough to be fast, little enough to stay i
 _PADDED_CHUNK = 256  # of a body that pads, whose rows are far larger
 
 
-class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
+# A TransformerMixin here already: set_output reaches the methods of its subclasses alone.
+class StudentPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Predictions of a student whose subclass logits are folded into classes."""
 
     classes_: NDArray
@@ -115,7 +117,7 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
         Returns
         -------
         embeddings : ndarray of shape (n_rows, width of the body), float32
-            The inputs themselves for a linear student.
+            The inputs themselves, standardised, for a linear student.
         """
         return self._forward(X, lambda outputs: outputs.embedding)
 
@@ -146,6 +148,10 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
     def _forward(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         if not hasattr(self, "net_"):
             check_is_fitted(self, "net_")
+        with UsualSettings():
+            return self._computed(X, read)
+
+    def _computed(self, X: ArrayLike, read: Callable[[StudentOutputs], Tensor]) -> NDArray:
         rows = self.inputs_.read(self.inputs_.check(self, X, reset=False))
         module = self.net_.module_
         if module.training:
@@ -160,4 +166,21 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin):
             # A name for the outputs would keep them while the next are made: a tenth more time.
             parts = [read(module(chunk.to(device), for_loss=False)).cpu() for chunk in chunks]
             found = parts[0] if len(parts) == 1 else torch.cat(parts)
-            return (found if order is None else found[order.argsort()]).numpy()
+            found = found if order is None else found[order.argsort()]
+            if not isfinite(found.sum().item()):
+                _refuse_rows(found)
+            return found.numpy()
+
+
+def _refuse_rows(found: Tensor) -> None:
+    """Name the first row of what a network answers that is not finite, if there is one."""
+    strange = (~found.isfinite()).flatten(1).any(dim=1)
+    if strange.any():
+        row, n = int(strange.int().argmax()), int(strange.sum())
+        others = f", and of {n - 1} other{'s' * (n > 2)}," if n > 1 else ""
+        raise ValueError(
+            f"the student's answer for row {row} of X{others} is NaN or infinite: numbers in it "
+            "are so large, or so far from those in training, that float32 overflows in the "
+            "network, or the module itself makes them so. Leave such rows out, or clip their "
+            "numbers."
+        )

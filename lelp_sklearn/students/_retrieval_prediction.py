@@ -11,6 +11,8 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from lelp_sklearn._compat import safe_indexing
+from lelp_sklearn._rows import plain_rows
+from lelp_sklearn.inputs import ArrayInputs
 from lelp_sklearn.objectives import RelationalAlignment, WeightedSum
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
 from lelp_sklearn.students._aligning import mixed
@@ -187,7 +189,7 @@ class RetrievalPrediction:
         rows, numbers = rows.take(known), numbers[known]
         X = safe_indexing(X, numbers)  # with the names of its columns
         self._seed = seed
-        self._centre = self.student_.transform(X).mean(axis=0, dtype=np.float64)
+        self._centre = plain_rows(self.student_.transform(X)).mean(axis=0, dtype=np.float64)
         entries = self._entries(X, rows.y, rows.labeled, rows.teacher, numbers)
         most = self.max_entries or entries.n_entries
         self.knowledge_base_ = entries.thinned(most if self.retrieval_weight_ else 0)
@@ -213,14 +215,18 @@ class RetrievalPrediction:
 
     def _keys(self, X: Any) -> NDArray[np.int64]:
         """Keys of rows as the student reads them, so that no container matters; 64 bits will do."""
-        checked = self.student_.inputs_.check(self.student_, X, reset=False)
-        return np.ascontiguousarray(row_keys(checked)[:, 0]).view(np.int64)
+        inputs = self.student_.inputs_
+        rows = inputs.check(self.student_, X, reset=False)
+        if isinstance(inputs, ArrayInputs):
+            rows = inputs.matrix(rows)  # of one type, float32, whatever the array is of
+        return np.ascontiguousarray(row_keys(rows)[:, 0]).view(np.int64)
 
     def _queries(self, X: Any) -> NDArray:
         """The student's embeddings in the shared space, of length 1, each row by itself."""
         alignment = self._alignment
         if alignment is None:
-            own = self.student_.transform(X) - self._centre  # cosines of what is no mere offset
+            embeddings = plain_rows(self.student_.transform(X))
+            own = embeddings - self._centre  # cosines of what is no mere offset
         else:
             layer: Any = alignment.module_
             own = self.student_._forward(X, lambda outputs: layer(outputs.embedding))

@@ -20,11 +20,32 @@ from lelp_sklearn.students._inputs import TrainingRows
 from lelp_sklearn.students._staging import train_in_stages
 from lelp_sklearn.students._unanswered import weights_apart
 
+_FEW = 100  # rows
 # Of what few teachers give.
 _SOURCES = {
     "teacher_hidden": "TransformersTeacher(..., hidden_states=True)",
     "teacher_attention": "TransformersTeacher(..., attention=True, max_length=64)",
 }
+
+
+def used_rows(objective: Objective, rows: TrainingRows) -> TrainingRows:
+    """Those that are trained on: unlabelled ones feed nothing but a teacher's terms."""
+    return rows if objective.needs and rows.teacher.given else rows.take(rows.labeled)
+
+
+def warn_of_few_rows(student: Any, n_rows: int) -> None:
+    """Warn of a first partial_fit on few rows, which settle what no further call changes."""
+    settled = student.inputs_.settled
+    if student._skorch_params.get("module__n_bins"):
+        settled += f"{' and ' * bool(settled)}the bins of numbers"
+    if settled and n_rows < _FEW:
+        warnings.warn(
+            f"the first call of partial_fit has {n_rows} rows, and settles for all further calls: "
+            f"{settled} ({type(student.inputs_).__name__}). Begin with more, {_FEW} or so that "
+            "are like those to come; or call fit on some, then partial_fit.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def fitted_objective(
@@ -66,8 +87,7 @@ def train(
     """Train the student's net; returns what Ctrl-C has left, empty if the user let it run."""
     objective, net = student.objective_, student.net_
     net.max_grad_norm, net.on_oom, net.bf16 = student.max_grad_norm, student.on_oom, student.bf16
-    if not objective.needs:
-        rows = rows.take(rows.labeled)
+    rows = used_rows(objective, rows)
     check_needs(objective, rows.teacher.given)
     batches = _tensors(student, rows, device)
 

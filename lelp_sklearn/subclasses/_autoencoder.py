@@ -145,7 +145,7 @@ class AutoencoderSplitter(PerClassSplitter):
             n_clusters=n_subclasses,
             cluster_weight=self.cluster_weight,
             epochs=(self.pretrain_epochs, self.max_epochs),
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             lr=self.lr,
             seed=seed,
         )

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_array
 
 from lelp_sklearn._checks import check_magnitude, unchanged_on_error
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
-from lelp_sklearn._rows import n_rows
+from lelp_sklearn._rows import n_rows, plain_rows
 from lelp_sklearn._tables import check_same_rows
 from lelp_sklearn.subclasses._base import FLOATS
 from lelp_sklearn.subclasses._centroids import CentroidSplit
@@ -206,7 +206,9 @@ class CCASplitter(PerClassSplitter):
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         seen = student_inputs
         if self.view is not None:
-            seen = seeded_clone(self.view, seed).fit(student_inputs, labels).transform(seen)
+            seen = plain_rows(
+                seeded_clone(self.view, seed).fit(student_inputs, labels).transform(seen)
+            )
         try:
             seen = check_array(
                 seen, accept_sparse=["csr", "csc"], dtype=FLOATS, input_name="student_inputs"
@@ -222,7 +224,8 @@ class CCASplitter(PerClassSplitter):
         check_magnitude(seen.data if sparse.issparse(seen) else seen, "student_inputs")
         if seen.shape[1] > self.max_features:
             n_components = min(self.max_features, len(labels))
-            return TruncatedSVD(n_components, random_state=seed).fit_transform(seen)
+            svd = TruncatedSVD(n_components, random_state=seed)
+            return svd.set_output(transform="default").fit_transform(seen)
         return seen.toarray() if sparse.issparse(seen) else seen
 
 

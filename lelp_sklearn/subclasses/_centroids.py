@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import euclidean_distances
 
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.subclasses._per_class import ClassSplit
 
 
@@ -59,7 +60,7 @@ class Reduced:
 
     def log_proba(self, Z: NDArray) -> NDArray:
         """That of the reduced rows."""
-        return self.split.log_proba(self.reducer.transform(Z))
+        return self.split.log_proba(plain_rows(self.reducer.transform(Z)))
 
 
 def _centroids(Z: NDArray, labels: NDArray, most: int) -> NDArray:

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 
 from lelp_sklearn._compat import HasMethods, Interval
 from lelp_sklearn._defaults import DefaultObjects
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn.subclasses._centroids import CentroidSplit, PosteriorSplit, Reduced
 from lelp_sklearn.subclasses._per_class import (
     ClassSplit,
@@ -142,7 +143,7 @@ class ClusterSplitter(DefaultObjects, PerClassSplitter):
         keeps = reducer is None or hasattr(reducer, "transform")
         if not (keeps and hasattr(model, "predict")):
             Z = subsample(Z, self.max_rows, seed)
-        reduced = Z if reducer is None else reducer.fit_transform(Z)
+        reduced = Z if reducer is None else plain_rows(reducer.fit_transform(Z))
         labels = model.fit_predict(reduced)
         if not keeps:
             return CentroidSplit(Z, labels, n_subclasses)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
-from lelp_sklearn._torch import as_tensor, seeded, torch_threads
+from lelp_sklearn._torch import UsualSettings, as_tensor, seeded, torch_threads
 
 
+@UsualSettings()
 def train(
     Z: NDArray,
     *,

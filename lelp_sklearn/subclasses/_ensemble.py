@@ -11,6 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from lelp_sklearn._checks import unchanged_on_error
 from lelp_sklearn._compat import BaseComposition, fit_context
+from lelp_sklearn._rows import plain_rows
 from lelp_sklearn._tables import check_same_rows
 from lelp_sklearn.subclasses._base import SubclassSplitter
 
@@ -150,7 +151,7 @@ class EnsembleSplitter(SubclassSplitter, BaseComposition):
         with np.errstate(divide="ignore"):  # a subclass that is ruled out stays so
             for splitter in self.splitters_:
                 stops = np.cumsum(splitter.n_subclasses_)[:-1]
-                blocks.append(np.split(np.log(splitter.transform(H)), stops, axis=1))
+                blocks.append(np.split(np.log(plain_rows(splitter.transform(H))), stops, axis=1))
         return np.concatenate(
             [part for block in zip(*blocks, strict=True) for part in block], axis=1
         )

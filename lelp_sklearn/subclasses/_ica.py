@@ -122,7 +122,7 @@ class ICASplitter(PerClassSplitter):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # said below, with the class
-            sources = ica.fit_transform(Z)
+            sources = ica.set_output(transform="default").fit_transform(Z)
         converged = ica.n_iter_ < self.max_iter
         if not converged:
             warnings.warn(

@@ -44,7 +44,7 @@ class EmbeddingSpace:
         teacher_proba: ArrayLike | None,
         teacher_coef: ArrayLike | None,
     ):
-        self.scaler = StandardScaler().fit(H)
+        self.scaler = StandardScaler().set_output(transform="default").fit(H)
         self.outside: NDArray | None = None
         coef = check_coef(teacher_coef, H.shape[1])
         proba = None

@@ -96,7 +96,7 @@ class TeacherCache:
         self.path = None if path is None else os.fspath(path)
         self.dtype = dtype
         self.max_bytes = max_bytes
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
         self.verbose = verbose
         self._open()
 

@@ -15,7 +15,7 @@ from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from lelp_sklearn._torch import seeded
+from lelp_sklearn._torch import UsualSettings, seeded
 from lelp_sklearn.teachers._hooks import autocast
 
 _BATCH = 16
@@ -25,6 +25,7 @@ _LEAST = 10  # labelled rows of the rarest class from which on some are held out
 _PATIENCE = 3
 
 
+@UsualSettings()
 def fine_tune(
     encoder: Any,
     texts: list[str],

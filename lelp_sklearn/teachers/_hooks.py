@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lelp_sklearn._torch import resolve_device
+from lelp_sklearn._torch import UsualSettings, resolve_device
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     before = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.no_grad():
+        with UsualSettings(), torch.no_grad():
             yield
     finally:
         for part, training in before.items():

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNet
 
 from lelp_sklearn._compat import HasMethods, StrOptions, fit_context
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._hooks import (
     autocast,
@@ -100,7 +101,8 @@ class SkorchTeacher(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         -------
         self
         """
-        self.net_ = clone(self.net).fit(X, y, **fit_params)
+        with UsualSettings():
+            self.net_ = clone(self.net).fit(X, y, **fit_params)
         return self
 
     def outputs(self, X: Any) -> TeacherOutputs:

@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from lelp_sklearn._compat import HasMethods, Interval, StrOptions, fit_context
 from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn._rows import check_texts
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._embedders import linear_coef
 from lelp_sklearn.teachers._encoding import bf16_pays, encode
@@ -177,7 +178,7 @@ class SentenceTransformerTeacher(DefaultObjects, SharesWeights, ClassifierMixin,
         return encode(
             self._encoder(),
             check_texts(X),
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             dtype=self._dtype(),
             verbose=self.verbose,
         )
@@ -280,6 +281,7 @@ class SentenceTransformerTeacher(DefaultObjects, SharesWeights, ClassifierMixin,
         return tags
 
 
+@UsualSettings()
 def load_encoder(name: str | os.PathLike[str]) -> Any:
     """The encoder of a hub's name or of a folder."""
     try:

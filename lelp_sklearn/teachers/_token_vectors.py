@@ -71,7 +71,8 @@ def token_vectors(teacher: Any, dim: int | None = 128) -> TokenVectors:
             raise ValueError(
                 f"dim={dim}: expected 1 to {table.shape[1]}, the width of the teacher's vectors."
             )
-        table = PCA(dim, svd_solver="covariance_eigh").fit_transform(table)
+        pca = PCA(dim, svd_solver="covariance_eigh").set_output(transform="default")
+        table = pca.fit_transform(table)
     return TokenVectors(table / np.sqrt((table**2).sum(axis=1).mean()), tokenizer)
 
 

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor, nn
 
 from lelp_sklearn._compat import Interval, StrOptions
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.teachers._hooks import (
     autocast,
@@ -216,6 +217,7 @@ class TorchTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
             return OutputColumns(self.classes)
         return OutputColumns(np.arange(max(2, last_linear(self.module).out_features)))
 
+    @UsualSettings()
     def _ask(self, X: Any, layer: nn.Module | None, inputs: bool) -> tuple[NDArray, Any]:
         columns, rows, seen = self._columns(), self._rows(X), []
         n_rows = len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
@@ -223,8 +225,9 @@ class TorchTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
             raise ValueError("X has 0 rows; expected at least one.")
         outputs = []
         with evaluating(self.module), moved(self.module, self.device) as device:
-            for start in range(0, n_rows, self.batch_size):
-                batch = _slice(rows, slice(start, start + self.batch_size), device)
+            size = int(self.batch_size)
+            for start in range(0, n_rows, size):
+                batch = _slice(rows, slice(start, start + size), device)
                 with autocast(device, self.dtype):
                     if layer is None:
                         answer = _call(self.module, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -181,9 +181,8 @@ class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, C)
         """
         columns = self._columns()
-        return np.concatenate(
-            [columns.proba(output.logits, "logits") for _, output in self._passes(X)]
-        )
+        with self._passes(X) as passes:
+            return np.concatenate([columns.proba(output.logits, "logits") for _, output in passes])
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Embeddings, as ``pooling`` says.
@@ -228,8 +227,8 @@ class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         hidden : ndarray of shape (n, layers + 1, D)
             The token embeddings come first.
         """
-        passes = self._passes(X, output_hidden_states=True)
-        return torch.cat([self._layers(*batch) for batch in passes]).numpy()
+        with self._passes(X, output_hidden_states=True) as passes:
+            return torch.cat([self._layers(*batch) for batch in passes]).numpy()
 
     def attention_maps(self, X: ArrayLike) -> NDArray:
         """Attention weights of every layer and head, O(n L^2) of memory.
@@ -244,10 +243,10 @@ class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
         attention : ndarray of shape (n, layers, heads, L, L)
             L is the length of the longest text in tokens; rows and columns of padding are 0.
         """
-        with eager_attention(self.model):
+        with eager_attention(self.model), self._passes(X, output_attentions=True) as passes:
             found = [
                 torch.stack([without_padding(tokens, a) for a in output.attentions], dim=1)
-                for tokens, output in self._passes(X, output_attentions=True)
+                for tokens, output in passes
             ]
         return padded(found, max(weights.shape[-1] for weights in found))
 
@@ -309,7 +308,7 @@ class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
                 embeddings = stack.enter_context(captured(head, inputs=True))
             layers = token_layers(self.model) if of_tokens else []
             parts = [stack.enter_context(captured(layer, inputs=False)) for layer in layers]
-            for tokens, output in self._passes(X, **wanted):
+            for tokens, output in stack.enter_context(self._passes(X, **wanted)):
                 proba.append(columns.proba(output.logits, "logits"))
                 if not at_head:
                     mask = tokens.get("attention_mask")
@@ -339,22 +338,29 @@ class TransformersTeacher(SharesWeights, ClassifierMixin, BaseEstimator):
             return OutputColumns(self.classes)
         return OutputColumns(np.arange(max(2, self.model.config.num_labels)))
 
-    def _passes(self, X: ArrayLike, **wanted: bool) -> Iterator[tuple[Any, Any]]:
-        """The tokens and the outputs of each batch."""
+    @contextmanager
+    def _passes(self, X: ArrayLike, **wanted: bool) -> Iterator[Iterator[tuple[Any, Any]]]:
+        """The tokens and the outputs of each batch; the model is as it was when it is left."""
         self._validate_params()
         texts = check_texts(X)
-        starts = range(0, len(texts), self.batch_size)
-        with evaluating(self.model), moved(self.model, self.device) as device:
+        size = int(self.batch_size)
+        starts = range(0, len(texts), size)
+
+        def passes(device: torch.device) -> Iterator[tuple[Any, Any]]:
             for start in tqdm(starts, desc="teacher", disable=not self.verbose):
                 tokens = self.tokenizer(
-                    texts[start : start + self.batch_size],
+                    texts[start : start + size],
                     padding=True,
                     truncation=True,
                     max_length=self.max_length,
                     return_tensors="pt",
                 ).to(device)
                 with autocast(device, self.dtype):
-                    yield tokens, self.model(**tokens, **wanted, return_dict=True)
+                    output = self.model(**tokens, **wanted, return_dict=True)
+                yield tokens, output
+
+        with evaluating(self.model), moved(self.model, self.device) as device:
+            yield passes(device)
 
     def _pool(self, states: Tensor, mask: Tensor | None) -> Tensor:
         states = as_float(states)

@@ -48,7 +48,8 @@ class LeafReducer:
 
     def fit(self, leaves: NDArray) -> LeafReducer:
         """Find the directions, from leaf numbers of shape (n, T)."""
-        self.encoder_ = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
+        encoder = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
+        self.encoder_ = encoder.set_output(transform="default")
         onehot = self.encoder_.fit_transform(as_leaves(leaves))
         self.svd_ = truncated_svd(onehot, self.n_components, self.random_state)
         return self
@@ -74,7 +75,8 @@ def truncated_svd(rows: sparse.csr_matrix, n_components: int, random_state: Any)
     random_state = 0 if random_state is None else random_state
     # The share of explained variance, which is not used, divides by 0 where all rows are equal.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return TruncatedSVD(n_components, random_state=random_state).fit(rows)
+        svd = TruncatedSVD(n_components, random_state=random_state)
+        return svd.set_output(transform="default").fit(rows)
 
 
 def _hist_leaves(estimator: Any, X: ArrayLike) -> NDArray:

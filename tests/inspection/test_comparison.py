@@ -27,6 +27,7 @@ from lelp_sklearn import (
     UniformSplitter,
     compare_splitters,
 )
+from lelp_sklearn.inputs import ArrayInputs
 from lelp_sklearn.inspection._measures import (
     fine_agreement,
     linear_features,
@@ -164,7 +165,7 @@ def test_splitters_that_take_the_students_inputs_get_them():
     compare(OUTPUTS, ROWS.X, ROWS.y, student(), splitters, cv=KFold(2))
     (train, _), (again, _) = KFold(2).split(ROWS.X)
     for seen, rows in zip(Spy.seen, (train, again), strict=True):
-        np.testing.assert_array_equal(seen, ROWS.X[rows])
+        np.testing.assert_array_equal(seen, ArrayInputs().fit(ROWS.X[rows]).matrix(ROWS.X[rows]))
     Spy.seen.clear()
     compare(
         OUTPUTS, ROWS.X, ROWS.y, make_pipeline(StandardScaler(), student()), splitters, cv=KFold(2)

@@ -56,7 +56,7 @@ def test_losses_see_all_and_predictions_ask_for_the_embedding_alone():
 def test_predictions_are_those_of_the_network_that_was_trained():
     s = fit(Counted)
     network = s.net_.module_.eval()
-    X = torch.as_tensor(ROWS.X, dtype=torch.float32)
+    X = s.inputs_.read(ROWS.X)
     with torch.no_grad():
         seen, alone = network(X), network(X, for_loss=False)
     assert len(seen.hidden) == 1

@@ -22,6 +22,7 @@ from lelp_sklearn import (
     StudentOutputs,
     TeacherOutputs,
 )
+from lelp_sklearn.inputs import ArrayInputs
 from tests.data import digits
 
 ROWS = digits()
@@ -344,7 +345,8 @@ def test_fewer_components_are_the_principal_ones():
 
 
 def test_the_shared_space_is_at_hand():
-    student = fit(RelationalAlignment(n_components=4), max_epochs=30)
+    raw = ArrayInputs(standardize=False)
+    student = fit(RelationalAlignment(n_components=4), max_epochs=30, inputs=raw)
     objective = student.objective_
     z = objective.project(ROWS.embeddings)
     embedding = torch.as_tensor(student.transform(ROWS.X))

@@ -167,8 +167,6 @@ SINGLE = st.one_of(
     st.builds(CompRess, kind=st.sampled_from(["1q", "2q"])),
     st.builds(CRD, memory=st.sampled_from(["batch", "bank"])),
     st.builds(DiSK),
-    st.builds(EmbeddingMatching),
-    st.builds(RKD),
     st.builds(SimKD, projector=st.sampled_from(["linear", "orthogonal", "mlp"])),
 )
 HEADS_FIT = st.one_of(st.builds(RKD), st.builds(EmbeddingMatching), st.builds(CRD))

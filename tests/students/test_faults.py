@@ -21,6 +21,7 @@ from lelp_sklearn import (
     StaticText,
     StudentClassifier,
 )
+from lelp_sklearn.inputs import ArrayInputs
 from lelp_sklearn.students import _faults
 from lelp_sklearn.students._faults import NonFiniteError, StepGuard
 from lelp_sklearn.students._net import DistillationNet
@@ -186,14 +187,15 @@ def test_the_row_to_blame_is_that_of_the_users_X():
     X[70, 3] = 1e30
     weight = np.ones(150)
     weight[:10] = 0
-    s = student(objective=KD(kind="mse"))
+    raw = ArrayInputs(standardize=False)
+    s = student(objective=KD(kind="mse"), inputs=raw)
     message = r"Likely cause: row 70 of X, which has 1e\+30 in column 3, .* Scale the columns"
     with pytest.raises(FloatingPointError, match=message) as info:
         s.fit(X, ROWS.y, weight, teacher_proba=ROWS.proba)
     assert info.value.row == 70
     labeled = np.arange(150) % 7 != 1
     with pytest.raises(FloatingPointError, match="row 70 of X"):
-        student(objective=Breaks(2)).fit(X, ROWS.y, weight, labeled=labeled)
+        student(objective=Breaks(2), inputs=raw).fit(X, ROWS.y, weight, labeled=labeled)
 
 
 def test_a_learning_rate_to_blame():

@@ -42,12 +42,17 @@ def parameters():
 
 def _numbers(kind):
     defaults = {n: p.default for n, p in inspect.signature(kind).parameters.items()}
-    return {n: d for n, d in defaults.items() if isinstance(d, Real) and not isinstance(d, bool)}
+    numbers = {n: d for n, d in defaults.items() if isinstance(d, Real) and not isinstance(d, bool)}
+    if kind in _SPLITTERS and "n_subclasses" in numbers:
+        numbers["n_subclasses"] = 2  # of the 5 columns there are
+    return numbers
 
 
 def _taught_by(objective):
+    # Its teacher says a logit a subclass, here of the three classes.
+    H = v.H[:, : v.C] if isinstance(objective, lelp.SubclassDistillation) else v.H
     student = lelp.StudentClassifier(lelp.MLP, module__hidden=6, objective=objective, **v.QUICK)
-    answers = {"teacher_proba": v.PROBA, "teacher_embeddings": v.H}
+    answers = {"teacher_proba": v.PROBA, "teacher_embeddings": H}
     return student.fit(v.X, v.Y, **answers).predict_proba(v.X)
 
 
@@ -58,8 +63,9 @@ def _taught(kind):
 def _split(kind):
     def call(**numbers):
         splitter = kind(**numbers)
-        if "random_state" in splitter.get_params():
-            splitter.set_params(random_state=0)
+        for name, value in {"random_state": 0, "null_space": False}.items():
+            if name in splitter.get_params():
+                splitter.set_params(**{name: value})
         return splitter.fit(v.H, v.Y).transform(v.H)
 
     return call

@@ -37,6 +37,12 @@ class Refit:
         self.answer, self.method = answer, method
         self.fitted = None
 
+    def once(self, **arguments):
+        """The answer of a fresh one."""
+        fresh = clone(self.estimator)
+        getattr(fresh, self.method)(**arguments)
+        return self.answer(fresh, **arguments)
+
     def __call__(self, **arguments):
         if self.fitted is None or self.method == "partial_fit":
             fitted = clone(self.estimator)
