@@ -245,7 +245,7 @@ def _types_to_try(model: Any, sample: Any) -> list[list[tuple[str, Any]]]:
     wide = _needs_float64(model)
     for real in (np.float64,) if wide else (np.float64, np.float32):
         for whole, truth in ((np.int64, np.bool_), (np.int64, np.int64), (real, real)):
-            dtypes = {"f": real, "i": whole, "u": whole, "b": truth}
+            dtypes: dict[str, type] = {"f": real, "i": whole, "u": whole, "b": truth}
             dtypes["narrow"] = real if wide else np.float32
             types = _input_types(model, sample, dtypes)
             described = [(name, type(kind)) for name, kind in types]
