@@ -13,6 +13,14 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_selection import (
+    SelectFdr,
+    SelectFpr,
+    SelectFwe,
+    SelectKBest,
+    SelectPercentile,
+    VarianceThreshold,
+)
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
@@ -34,6 +42,7 @@ from lelp_sklearn.persistence._onnx_graph import OPSET, NotInOnnx
 from lelp_sklearn.persistence._onnx_steps import (
     as_skl2onnx_knows,
     convert_normalizer,
+    convert_selection,
     find_step,
 )
 from lelp_sklearn.persistence._onnx_student import check_inputs, register_students
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 logger = logging.getLogger(__name__)
+_SELECTORS = (SelectKBest, SelectPercentile, SelectFpr, SelectFdr, SelectFwe, VarianceThreshold)
 
 
 def to_onnx(
@@ -276,6 +286,7 @@ def _converted(model: Any, types: list[tuple[str, Any]]) -> ModelProto:
             CountVectorizer: convert_text,
             TfidfVectorizer: convert_text,
             Normalizer: convert_normalizer,
+            **dict.fromkeys(_SELECTORS, convert_selection),
         },
     )
 

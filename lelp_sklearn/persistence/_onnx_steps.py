@@ -167,6 +167,14 @@ def convert_normalizer(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Div", [rows, length], [output.full_name])
 
 
+def convert_selection(scope: Any, operator: Any, container: Any) -> None:
+    """The columns that a selector keeps; skl2onnx fails where that is the first one alone."""
+    graph = Graph(scope, container)
+    kept = graph.constant(operator.raw_operator.get_support(indices=True).astype(np.int64))
+    output = operator.outputs[0].full_name
+    graph.add("Gather", [operator.inputs[0].full_name, kept], [output], axis=1)
+
+
 def find_step(
     model: Any, batches: list[Any], problem: Callable[[Any, Any], str | None]
 ) -> tuple[Step, str] | None:

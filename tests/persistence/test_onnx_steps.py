@@ -7,6 +7,7 @@ import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -51,7 +52,7 @@ def gaps():
 
 def fitted(*steps, rows=None, names=("age",)):
     """A pipeline of these steps on some columns, and a student."""
-    rows = table() if rows is None else rows
+    rows = (table() if rows is None else rows)[list(names)]  # a column less to convert, many times
     columns = make_column_transformer((make_pipeline(*steps), list(names)), sparse_threshold=0)
     return end(columns, rows), rows
 
@@ -96,7 +97,7 @@ def test_categories_of_several_types(steps):
     [
         [SimpleImputer(), RobustScaler(), PCA(1)],
         [SimpleImputer(strategy="constant", fill_value=-1), MinMaxScaler(clip=True)],
-        [SimpleImputer(), PolynomialFeatures(2), Normalizer("max")],
+        [SimpleImputer(), PolynomialFeatures(2), Normalizer("max"), VarianceThreshold()],
     ],
     ids=repr,
 )
@@ -104,6 +105,11 @@ def test_numbers_of_several_types_some_missing(steps):
     names = ["age", "visits", "member"]
     model, rows = fitted(*steps, rows=gaps(), names=names)
     answers(model, rows, rows.assign(age=np.nan), rows.assign(age=1e3, visits=0), rows[3:4])
+
+
+def test_the_first_column_alone_is_selected():
+    rows = table()[["age"]].assign(constant=1.0)
+    answers(end(VarianceThreshold(), rows), rows)
 
 
 def test_integers_are_imputed_as_the_floats_that_they_become():
