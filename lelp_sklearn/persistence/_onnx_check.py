@@ -68,7 +68,7 @@ def check_answers(
 
 def check_made_up_rows(found: OnnxStudent, model: Any, sample: Any, atol: float) -> None:
     """Raise AnswersOtherwise for rows made from the sample that the estimator alone answers."""
-    for what, rows, proba, _ in probes(model, sample, _kinds(found, sample)):
+    for what, rows, proba in probes(model, sample, _kinds(found, sample)):
         try:
             difference = np.abs(found.predict_proba(rows) - proba).max(axis=1)
             problem = f"differs by {difference.max():.2g} in a probability"

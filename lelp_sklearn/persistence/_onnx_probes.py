@@ -23,10 +23,8 @@ _UNSEEN = "a value that is in no sample"
 Edit = dict[Any, Any]  # values by column, of one row
 
 
-def probes(
-    model: Any, sample: Any, kinds: dict[Any, str]
-) -> Iterator[tuple[str, Any, NDArray, NDArray]]:
-    """What a batch holds, its rows, and the model's probabilities and labels of them.
+def probes(model: Any, sample: Any, kinds: dict[Any, str]) -> Iterator[tuple[str, Any, NDArray]]:
+    """What a batch holds, its rows, and the model's probabilities of them.
 
     Rows that the model itself refuses are left out.
 
@@ -53,16 +51,16 @@ def probes(
         yield from _answered(model, what, _edited(base, edits))
 
 
-def _answered(model: Any, what: str, rows: Any) -> Iterator[tuple[str, Any, NDArray, NDArray]]:
+def _answered(model: Any, what: str, rows: Any) -> Iterator[tuple[str, Any, NDArray]]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            answers = model.predict_proba(rows), model.predict(rows)
+            proba = model.predict_proba(rows)
         except Exception:  # rows of other kinds than the model takes, which it may refuse
-            answers = None
-    if answers is not None:
-        if np.isfinite(answers[0]).all():
-            yield what, rows, *answers
+            proba = None
+    if proba is not None:
+        if np.isfinite(proba).all():
+            yield what, rows, proba
     elif n_rows(rows) > 1:
         for i in range(n_rows(rows)):
             yield from _answered(model, what, safe_indexing(rows, [i]))
