@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, ExitStack, contextmanager
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,14 @@ class _OfTheProcess:
         self.lock = Lock()
         self.n_inside = 0
         self.before: Any = None
+        self.own = local()  # what this thread holds it at, the innermost last
 
     def enter(self, value: Any) -> None:
         with self.lock:
             if not self.n_inside:
                 self.before = self.read()
             self.n_inside += 1
+            self.own.held = [*getattr(self.own, "held", ()), value]
             if self.read() != value:
                 self.write(value)
 
@@ -60,8 +62,11 @@ class _OfTheProcess:
         """Give it back when the last has left, or ``at_once`` to this thread's own share of it."""
         with self.lock:
             self.n_inside -= 1
-            if (at_once or not self.n_inside) and self.read() != self.before:
-                self.write(self.before)
+            *outer, _ = self.own.held
+            self.own.held = outer
+            value = outer[-1] if outer else self.before
+            if (at_once or not self.n_inside) and self.read() != value:
+                self.write(value)
 
 
 _default_dtype = _OfTheProcess(torch.get_default_dtype, torch.set_default_dtype)
