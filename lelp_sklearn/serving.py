@@ -278,22 +278,26 @@ def _bytes_of(model: Any) -> bytes:
 
 
 def as_array(column: Any) -> NDArray:
-    """A column of any data frame; numbers that are objects, as nullable ones are, become floats.
+    """A column, or rows; numbers that are objects, as nullable ones are, become floats.
 
     Booleans and whole numbers stay what they are where none is missing.
     """
     array = np.asarray(column)
-    if array.dtype != object or array.ndim != 1:
+    if array.dtype != object or array.ndim == 0:
         return array
-    values = array.tolist()
+    values = array.ravel().tolist()
     there = [value for value in values if not _is_missing(value)]
     if not there or not all(isinstance(value, numbers.Number) for value in there):
         return array
-    if len(there) == len(values):
-        for kind, dtype in ((bool, np.bool_), (int, np.int64)):
-            if all(type(value) is kind for value in there):
-                return np.array(values, dtype=dtype)
-    return np.array([np.nan if _is_missing(value) else float(value) for value in values])
+    try:
+        if len(there) == len(values):
+            for kind, dtype in ((bool, np.bool_), (int, np.int64)):
+                if all(type(value) is kind for value in there):
+                    return np.array(values, dtype=dtype).reshape(array.shape)
+        floats = [np.nan if _is_missing(value) else float(value) for value in values]
+        return np.array(floats).reshape(array.shape)
+    except (OverflowError, TypeError):  # of huge and complex numbers
+        return array
 
 
 def _is_missing(value: Any) -> bool:
@@ -320,6 +324,8 @@ def _numbers(name: str, values: Any, dtype: Any, whole: bool = False) -> NDArray
     """Values as the model's type of number; what a float cannot hold is infinite."""
     try:
         given = as_array(values)
+        if given.ndim == 0:
+            raise TypeError(f"it is a {type(values).__name__}, and no rows")
         if given.dtype.kind in "cmM":
             raise TypeError(f"they are {given.dtype}")
         with np.errstate(over="ignore", invalid="ignore"):

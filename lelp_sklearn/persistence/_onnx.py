@@ -299,7 +299,7 @@ def _holds(model: Any, cls: type) -> bool:
 def _input_types(model: Any, sample: Any, dtypes: dict[str, type]) -> list[tuple[str, Any]]:
     """Names and types of the model's inputs, by the kinds of dtype in the sample."""
     if not is_frame(sample):
-        rows = sample if sparse.issparse(sample) else np.asarray(sample)
+        rows = sample if sparse.issparse(sample) else as_array(sample)
         width = 1 if rows.ndim == 1 else rows.shape[1]
         return [("X", _tensor_type("X", rows, width, dtypes))]
     columns = {str(name): as_array(sample[name]) for name in sample.columns}
@@ -348,7 +348,7 @@ def _columns(sample: Any, proto: ModelProto) -> dict[str, Any]:
     inputs = [one.type.tensor_type for one in proto.graph.input]
     floats = [one.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE) for one in inputs]
     if not is_frame(sample):
-        rows = sample if sparse.issparse(sample) else np.asarray(sample)
+        rows = sample if sparse.issparse(sample) else as_array(sample)
         whole = ["X"] if floats[0] and rows.dtype.kind in "iub" else []
         return {"n_features": inputs[0].shape.dim[1].dim_value, "columns": None, "whole": whole}
     names = [str(name) for name in sample.columns]
