@@ -55,6 +55,13 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 logger = logging.getLogger(__name__)
+# What to export in the place of a model no step of which is to blame.
+_WHOLE = {
+    "Pipeline": "A sample whose columns are all of one type, such as float32, may help; or export "
+    "the student in it by itself, and apply the rest to rows and answers where it is served",
+    "VotingClassifier": "Export one with voting='soft' and flatten_transform=False, or a student "
+    "in it by itself",
+}
 _SELECTORS = (SelectKBest, SelectPercentile, SelectFpr, SelectFdr, SelectFwe, VarianceThreshold)
 
 
@@ -151,6 +158,11 @@ def to_onnx(
     check_text_steps(model)
     if isinstance(model, BaseStudentClassifier | RetrievalAugmentedClassifier):
         check_inputs(model)
+    if not hasattr(model, "predict_proba"):
+        raise TypeError(
+            f"{type(model).__name__} has no predict_proba, and the model in ONNX gives "
+            "probabilities: export one that has it (voting='soft', say), or a student in it."
+        )
     expected = model.predict_proba(sample), model.predict(sample)
     proto, measured = _checked(model, sample, expected, atol)
     known = {"classes": np.asarray(model.classes_).tolist(), **_columns(sample, proto)}
@@ -220,8 +232,7 @@ def _refusal(model: Any, sample: Any, error: Exception) -> Exception:
     if found is None:
         return TypeError(
             f"skl2onnx cannot convert {name}, or onnxruntime cannot run what it makes of it: "
-            f"{said(error)}. A sample whose columns are all of one type, such as float32, "
-            "may help; lelp_sklearn.save keeps it as it is."
+            f"{said(error)}. {_WHOLE.get(name, _WHOLE['Pipeline'])}."
         )
     step, problem = found
     return TypeError(f"skl2onnx cannot convert {name}: {step} {problem}. Instead, {step.instead}.")

@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from lelp_sklearn._compat import safe_indexing
+from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.persistence._onnx_graph import Graph
 
 _IGNORE = "OneHotEncoder(handle_unknown='ignore') without min_frequency and max_categories"
@@ -117,12 +118,14 @@ def _names(rows: Any, chosen: Any, columns: list[Any] | None) -> list[Any] | Non
 
 
 def as_skl2onnx_knows(model: Any) -> Any:
-    """A fitted composition without frozen steps and those that do nothing, which it does not know.
+    """A fitted composition without frozen steps and those that do nothing, and without teachers.
 
     The model itself where it has none.
     """
     if isinstance(model, FrozenEstimator):
         return as_skl2onnx_knows(model.estimator)
+    if isinstance(model, DistilledClassifier):
+        return as_skl2onnx_knows(model.student_)
     if isinstance(model, Pipeline):
         named = [(n, step) for n, step in model.steps if step not in (None, "passthrough")]
         steps = [(name, as_skl2onnx_knows(step)) for name, step in named]

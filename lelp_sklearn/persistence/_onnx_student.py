@@ -161,4 +161,9 @@ def _add_label(graph: Graph, model: Any, proba: str, label: str) -> None:
 
 def _labels(classes: NDArray) -> NDArray:
     wide = {"i": np.int64, "u": np.int64, "f": np.float64}
+    if classes.dtype.kind == "u" and classes.max() > np.iinfo(np.int64).max:
+        raise NotInOnnx(
+            f"the label {classes.max()} is beyond int64, which ONNX has for labels: make strings "
+            "of them, by y.astype(str), before fit."
+        )
     return classes.astype(wide.get(classes.dtype.kind, classes.dtype))

@@ -6,10 +6,12 @@ import polars as pl
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -23,8 +25,16 @@ from sklearn.preprocessing import (
     SplineTransformer,
     StandardScaler,
 )
+from sklearn.semi_supervised import SelfTrainingClassifier
 
-from lelp_sklearn import BagOfNgrams, CrossEntropy, OnnxStudent, StudentClassifier, to_onnx
+from lelp_sklearn import (
+    BagOfNgrams,
+    CrossEntropy,
+    DistilledClassifier,
+    OnnxStudent,
+    StudentClassifier,
+    to_onnx,
+)
 
 pytest.importorskip("skl2onnx", reason="the extra onnx is not installed")
 
@@ -70,6 +80,10 @@ def answers(model, sample, *others):
     for rows in (sample, *others):
         np.testing.assert_allclose(found.predict_proba(rows), model.predict_proba(rows), atol=1e-5)
     return found
+
+
+def end_in(model, rows):
+    return make_pipeline(StandardScaler(), model).fit(rows, np.arange(N) % 3 > 0)
 
 
 CATEGORIES = ["job", "code", "member"]
@@ -182,6 +196,35 @@ def test_steps_that_do_nothing_and_frozen_ones():
     columns = make_column_transformer((frozen, ["age"]), ("passthrough", ["member"]))
     answers(end(make_pipeline("passthrough", columns), rows), rows)
     answers(end("passthrough", rows[["age"]]), rows[["age"]])
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (lambda student: VotingClassifier([("a", student)]), "has no predict_proba"),
+        (
+            lambda student: VotingClassifier([("a", student)], voting="soft"),
+            "voting='soft' and flatten_transform=False, or a student",
+        ),
+        (lambda student: SelfTrainingClassifier(student), "or export the student in it by itself"),
+    ],
+    ids=["hard", "soft", "self-training"],
+)
+def test_a_model_no_step_of_which_is_to_blame(wrap, message):
+    rows = table()[["age", "visits"]].to_numpy()
+    student = StudentClassifier(objective=CrossEntropy(), max_epochs=1, random_state=0)
+    model = wrap(student).fit(rows, np.where(np.arange(N) > 50, -1, np.arange(N) % 2))
+    with pytest.raises(TypeError, match=message):
+        to_onnx(model, rows)
+    inner = student.fit(rows, np.arange(N, dtype=np.uint64) % 2 + np.uint64(2**63))
+    with pytest.raises(TypeError, match="is beyond int64"):
+        to_onnx(inner, rows)
+
+
+def test_a_distilled_classifier_in_a_pipeline():
+    rows = table()[["age", "visits"]].to_numpy()
+    student = StudentClassifier(max_epochs=1, random_state=0)
+    answers(end_in(DistilledClassifier(LogisticRegression(), student, cv=2), rows), rows)
 
 
 @pytest.mark.parametrize(
