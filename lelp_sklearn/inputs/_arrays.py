@@ -18,7 +18,7 @@ from lelp_sklearn._compat import StrOptions
 from lelp_sklearn._torch import as_tensor
 from lelp_sklearn.inputs._base import Inputs, refuse_texts
 from lelp_sklearn.inputs._columns import is_frame, not_numbers
-from lelp_sklearn.inputs._moments import CHUNK, Moments, chunks
+from lelp_sklearn.inputs._moments import Moments, chunks
 
 _READY = (np.dtype(np.float32), np.dtype(np.float64))
 # Kept as they are until they are standardised; the first is what all others become.
@@ -179,13 +179,18 @@ class ArrayInputs(Inputs):
                 if rows is not X:
                     assert_all_finite(rows, input_name="X")  # it may be too large for float32
             return rows
+        rows = np.empty(X.shape, np.float32)
+        exact: NDArray | None = None
         with np.errstate(over="ignore"):
-            if X.size <= CHUNK:
-                return self._standardized(X)
-            rows = np.empty(X.shape, np.float32)
             for part in chunks(X):
-                rows[part] = self._standardized(X[part], part.start)
-            return rows
+                some = X[part]
+                if exact is None or len(exact) != len(some):
+                    exact = np.empty(some.shape)  # float64, used again by the next rows
+                np.subtract(some, self.mean_, out=exact)
+                exact /= self.scale_
+                rows[part] = exact
+                check_reach(rows[part], part.start)
+        return rows
 
     def example(self, student: Any) -> Tensor:
         """Two rows of zeros."""
@@ -199,19 +204,12 @@ class ArrayInputs(Inputs):
         off = (np.abs(self.mean_) + self.scale_) * np.finfo(np.float32).eps
         return bool((off > 1e-3 * self.scale_).any() or (self.scale_ < 1e-30).any())
 
-    def _standardized(self, X: NDArray, start: int = 0) -> NDArray[np.float32]:
-        exact = X - self.mean_  # in float64, whatever X is of
-        exact /= self.scale_
-        rows: NDArray[np.float32] = exact.astype(np.float32, order="C")
-        check_reach(rows, start)
-        return rows
-
     def _learn(self, moments: Moments) -> None:
         finite = np.isfinite(moments.mean) & np.isfinite(moments.std)
         if not finite.all():
             raise ValueError(
-                f"column {int(finite.argmin())} of X holds numbers whose differences overflow "
-                "float64: scale them, or take their logarithms."
+                f"column {int(finite.argmin())} of X holds NaN, infinity or numbers whose "
+                "differences overflow float64: leave such rows out, or scale the column."
             )
         self.n_samples_seen_ = moments.n
         self.mean_, self.std_, self.scale_ = moments.mean, moments.std, moments.scale

@@ -367,7 +367,7 @@ class TableInputs(Inputs):
                     "errors='coerce'); if they are codes, say so by TableInputs(categorical="
                     f"[{name!r}]).",
                     UserWarning,
-                    stacklevel=7,
+                    stacklevel=6,
                 )
             elif found.n_values >= _MANY and found.distinct > _DISTINCT * found.n_values:
                 warnings.warn(
@@ -377,7 +377,7 @@ class TableInputs(Inputs):
                     "'1,234' or '5 %' as numbers, dates as dates, and texts to a vectorizer. "
                     f"TableInputs(categorical=[{name!r}]) says that this is meant.",
                     UserWarning,
-                    stacklevel=7,
+                    stacklevel=6,
                 )
 
     def _check_categories(self, X: Any) -> None:

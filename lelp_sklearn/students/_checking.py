@@ -27,7 +27,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from lelp_sklearn._checks import check_names, validate_deep
 from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn._rows import are_texts
-from lelp_sklearn._torch import resolve_device
+from lelp_sklearn._torch import UsualSettings, resolve_device
 from lelp_sklearn.networks import Linear
 from lelp_sklearn.networks._student import build_body, check_body_params, look_at
 from lelp_sklearn.objectives import CrossEntropy
@@ -100,7 +100,7 @@ def check_student(student: Any, ahead: Ahead) -> None:
     ahead : Ahead
         What it will be given.
     """
-    with _undisturbed():
+    with _undisturbed(), UsualSettings():
         _check(student, ahead)
 
 

@@ -75,12 +75,18 @@ def differences(there: Facts, here: Facts) -> list[str]:
 
 def _parameter(value: Any) -> tuple[str, str]:
     if isinstance(value, list) and all(isinstance(v, Callback | type) for v in value):
-        # By their parameters: what else they hold changes in training.
-        parts = [v if isinstance(v, type) else (type(v), v.get_params()) for v in value]
+        # By name and parameters: what else they and their classes hold changes in training.
+        parts = [
+            _name(v) if isinstance(v, type) else (_name(type(v)), v.get_params()) for v in value
+        ]
         return _fact(parts)
     if hasattr(value, "get_params") and not isinstance(value, type):
         return _fact(type(value))  # its parameters are facts of their own
     return _fact(python_value(value, "a parameter"))
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _fact(value: Any) -> tuple[str, str]:

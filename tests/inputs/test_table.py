@@ -1,17 +1,30 @@
 """Data frames of pandas and polars, column by column."""
 
 import builtins
+import copy
+import warnings
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import sklearn
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lelp_sklearn import MLP, CrossEntropy, StudentClassifier, TableInputs, TabularMLP
+from lelp_sklearn import (
+    MLP,
+    CrossEntropy,
+    StudentClassifier,
+    TableInputs,
+    TabularMLP,
+    load,
+    save,
+)
 from lelp_sklearn.inputs import Table
 
 FRAMES = [pd.DataFrame, pl.DataFrame]
@@ -308,3 +321,138 @@ def test_the_tags_tell_of_missing_values_and_categories():
     tags = StudentClassifier(TabularMLP).__sklearn_tags__().input_tags
     assert (tags.allow_nan, tags.categorical, tags.string) == (True, True, True)
     assert not StudentClassifier(MLP).__sklearn_tags__().input_tags.allow_nan
+
+
+NUMBERS = [1.5, -20, 3e-2, 7, 1e9, 12]
+SPELLED = ["1.5", " -20 ", "3e-2", "7", "1E9", "+12."]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(SPELLED, dtype=object),
+        pd.Series(SPELLED, dtype="string"),
+        pd.Series(SPELLED, dtype=pd.ArrowDtype(pa.string())),
+        pd.Series([Decimal(str(v)) for v in NUMBERS]),
+        pd.Series([np.float64(1.5), -20, "0.03", Decimal(7), np.int64(10**9), 12.0], dtype=object),
+        pl.Series(SPELLED),
+        pl.Series([Decimal(str(v)) for v in NUMBERS]),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_numbers_that_are_spelled_or_objects_are_numbers(column):
+    make = pd.DataFrame if isinstance(column, pd.Series) else pl.DataFrame
+    table, inputs = both(make({"a": column}))
+    expected, _ = both(pd.DataFrame({"a": NUMBERS}))
+    torch.testing.assert_close(table.numeric, expected.numeric)
+    assert inputs.cardinalities_ == ()
+    _, later = both(make({"a": column}), pd.DataFrame({"a": NUMBERS}))
+    torch.testing.assert_close(later.numeric, expected.numeric)
+    array = np.array(SPELLED, dtype=object)[:, None]
+    torch.testing.assert_close(both(array)[0].numeric, expected.numeric)
+
+
+@pytest.mark.parametrize("make", FRAMES)
+def test_what_says_that_a_number_is_missing(make):
+    spelled = make({"a": ["1", "", "3", "NaN", " null "]})
+    known = pd.DataFrame({"a": [1, NAN, 3, NAN, NAN]})
+    torch.testing.assert_close(both(spelled)[0].numeric, both(known)[0].numeric)
+
+
+@pytest.mark.parametrize("make", FRAMES)
+@pytest.mark.parametrize(
+    "values", [["01234", "12345", "23456"], ["x", "y", "z"], ["1_0", "x", "0x1f"], ["", "", ""]]
+)
+def test_codes_and_words_are_categories(make, values):
+    assert len(both(make({"a": values}))[1].cardinalities_) == 1
+
+
+@pytest.mark.parametrize("make", FRAMES)
+def test_words_among_numbers_and_identifiers_are_warned_about(make):
+    X = make({"a": ["7", "8", "unknown"], "b": [1, 2, 3]})
+    with pytest.warns(UserWarning, match=r"'a' holds 2 numbers and 1 other.*'unknown'.*to_numeric"):
+        both(X)
+    both(X, categorical=["a"])
+    many = make({"a": [f"{1000 * i:,}" for i in range(1, 121)]})
+    with pytest.warns(UserWarning, match="120 different values in 120 rows.*'1,234'"):
+        both(many)
+    student = StudentClassifier(TabularMLP, objective=CrossEntropy(), max_epochs=1)
+    with pytest.warns(UserWarning, match="column 'a'") as seen:
+        student.fit(X, [0, 1, 1])
+    assert [w.filename for w in seen] == [__file__]
+
+
+@pytest.mark.parametrize("make", FRAMES)
+def test_a_word_where_numbers_were_is_named_with_its_row(make):
+    with pytest.raises(ValueError, match=r"column 'a' is numeric in fit .* row 1 holds '1,5'"):
+        both(make({"a": ["1", "2"]}), make({"a": ["1", "1,5"]}))
+    with pytest.raises(ValueError, match="row 1 holds 'x', which is no number: name the others"):
+        both(np.array([["1"], ["2"]], object), np.array([["1"], ["x"]], object))
+
+
+@pytest.mark.parametrize("offset", [1e8, 10**15, 1_700_000_000_000_000_000])
+def test_numbers_far_from_zero_keep_what_they_differ_by(offset):
+    near = pd.DataFrame({"a": np.array([1, 2, 7, 4]) * 10**6})
+    table, _ = both(near + offset)
+    torch.testing.assert_close(table.numeric, both(near)[0].numeric, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.cut(pd.Series(np.arange(40.0)), 3),
+        pd.Categorical(pd.to_datetime(["2020", "2021"] * 20)),
+        pd.Series([date(2020, 1, 1), date(2021, 1, 1)] * 20),
+        pd.Categorical([Decimal("1.5"), Decimal("2.5")] * 20),
+        pd.Series([np.str_("u"), "v"] * 20, dtype=object),
+    ],
+    ids=["intervals", "times", "dates", "decimals", "strings of numpy"],
+)
+def test_categories_of_any_kind_are_saved(column, tmp_path):
+    X = pd.DataFrame({"a": column, "b": np.arange(40)})
+    student = StudentClassifier(TabularMLP, objective=CrossEntropy(), max_epochs=1)
+    student.fit(X, np.arange(40) % 2)
+    assert student.inputs_.cardinalities_[0] > 2
+    save(student, tmp_path / "model.lelp")
+    again = load(tmp_path / "model.lelp")
+    np.testing.assert_array_equal(again.predict_proba(X), student.predict_proba(X))
+    assert both(X, X[:5])[1].categories[0] > 0
+
+
+@pytest.mark.parametrize("make", FRAMES)
+def test_partial_fit_goes_on_learning_scales(make):
+    frame, _ = mixed()
+    frame = frame[["age", "owner", "since"]].fillna({"age": 40.0})
+    parts = TableInputs()
+    parts.fit(make(frame[:5].to_dict("list")))
+    first = parts.columns_
+    online = copy.copy(parts).partial_fit(make(frame[5:].to_dict("list")))
+    whole = TableInputs().fit(make(frame.to_dict("list")))
+    rows = make(frame.to_dict("list"))
+    torch.testing.assert_close(online.read(rows).numeric, whole.read(rows).numeric)
+    assert parts.columns_ is first
+    assert not torch.equal(parts.read(rows).numeric, whole.read(rows).numeric)
+
+
+@pytest.mark.parametrize(
+    ("frame", "params", "settled"),
+    [
+        ({"a": [1.0, 2.0], "b": ["x", "y"]}, {}, "the categories"),
+        (
+            {"a": [1.0, 2.0]},
+            {"inputs": TableInputs(numeric="quantile")},
+            "the quantiles of numbers",
+        ),
+        ({"a": [1.0, 2.0]}, {"module__n_bins": 2}, "the bins of numbers"),
+        ({"a": [1.0, 2.0]}, {}, None),
+    ],
+)
+def test_what_a_small_first_call_settles_is_a_warning(frame, params, settled):
+    student = StudentClassifier(TabularMLP, objective=CrossEntropy(), **params)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        student.partial_fit(pd.DataFrame(frame), [0, 1])
+    assert len(seen) == (settled is not None)
+    if settled:
+        assert f"has 2 rows, and settles for all further calls: {settled}" in str(seen[0].message)
+        assert seen[0].filename == __file__
