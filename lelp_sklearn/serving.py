@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import numbers
+import operator
 import os
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+from lelp_sklearn._buffers import is_buffer, read_from
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +33,9 @@ class OnnxStudent:
 
     Parameters
     ----------
-    path : path or bytes
-        The file, or what it holds.
+    path : path, bytes, binary file or onnx.ModelProto
+        The file, or what it holds: its bytes, a file or buffer that is open for reading bytes and
+        is read from its position on, or the model that ``to_onnx`` returned.
     n_threads : int, default=1
         Threads of one call. More than 1 rarely helps small networks.
 
@@ -52,6 +57,10 @@ class OnnxStudent:
     ------
     ImportError
         Without onnxruntime.
+    OSError
+        If the file cannot be read.
+    TypeError
+        If ``path`` is none of these.
     ValueError
         If the model was not written by ``to_onnx``.
 
@@ -59,31 +68,67 @@ class OnnxStudent:
     --------
     to_onnx : Writes the file.
 
+    Notes
+    -----
+    It can be pickled, copied and sent to other processes, and takes the model with it: the file
+    may be gone, or be another one, where it arrives. ``sklearn.base.clone`` gives the object
+    itself, as it has no parameters to fit anew.
+
     Examples
     --------
     >>> import numpy as np
     >>> from lelp_sklearn import CrossEntropy, OnnxStudent, StudentClassifier, to_onnx
     >>> X, y = np.float32([[-2], [-1], [1], [2]]), ["no", "no", "yes", "yes"]
     >>> student = StudentClassifier(objective=CrossEntropy(), lr=0.1, random_state=0).fit(X, y)
-    >>> served = OnnxStudent(to_onnx(student, X).SerializeToString())
+    >>> served = OnnxStudent(to_onnx(student, X))
     >>> served.predict(X)
     array(['no', 'no', 'yes', 'yes'], dtype='<U3')
     >>> bool(np.abs(served.predict_proba(X) - student.predict_proba(X)).max() < 1e-6)
     True
     """
 
-    def __init__(self, path: str | os.PathLike[str] | bytes, *, n_threads: int = 1):
-        if n_threads < 1:
-            raise ValueError(f"n_threads={n_threads}: expected 1 or more.")
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Any,
+        *,
+        n_threads: int = 1,
+    ):
+        try:
+            self.n_threads = operator.index(n_threads)
+        except TypeError:
+            self.n_threads = 0
+        if self.n_threads < 1 or isinstance(n_threads, bool):
+            raise ValueError(f"n_threads={n_threads!r}: expected a whole number, 1 or more.")
+        self._model = _bytes_of(path)
+        self._start()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "session_"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start()
+
+    def __sklearn_clone__(self) -> OnnxStudent:
+        return self
+
+    def _start(self) -> None:
+        """Make the session, and read what is known of the model."""
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = n_threads
+        options.intra_op_num_threads = self.n_threads
         options.inter_op_num_threads = 1
-        self.session_ = runtime.InferenceSession(
-            path if isinstance(path, bytes) else os.fspath(path),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        options.log_severity_level = 4  # its errors are raised, and need no second telling
+        try:
+            self.session_ = runtime.InferenceSession(
+                self._model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has a class for each of its codes
+            raise ValueError(
+                "onnxruntime cannot open the model: it is no file of lelp_sklearn.to_onnx, is "
+                "damaged, or was written for a newer onnxruntime (pip install --upgrade "
+                f"onnxruntime). It says: {error}"
+            ) from error
         written = self.session_.get_modelmeta().custom_metadata_map.get("lelp_sklearn")
         if written is None:
             raise ValueError(
@@ -96,6 +141,8 @@ class OnnxStudent:
         if known["columns"] is not None:
             self.feature_names_in_: NDArray = np.array(known["columns"], dtype=object)
         self.export_: dict[str, Any] = known["export"]
+        # Columns that the model takes as floats, and of which the sample had whole numbers only.
+        self._whole = frozenset(known.get("whole", ()))
         inputs = self.session_.get_inputs()
         self._names = [one.name for one in inputs]
         self._dtypes = [_DTYPES[one.type] for one in inputs]
@@ -146,6 +193,9 @@ class OnnxStudent:
         """Outputs of all rows; the first are the probabilities."""
         columns = self._columns(X)
         n_rows = columns[0].shape[0]
+        if n_rows == 0:
+            none = np.empty((0, len(self.classes_)), np.float32), self.classes_[:0]
+            return list(none[: len(outputs)])
         if n_rows <= _CHUNK:
             found = self._run_chunk(columns, outputs)
         else:
@@ -161,9 +211,15 @@ class OnnxStudent:
             )
         return found
 
-    def _run_chunk(self, columns: list[Any], outputs: list[str]) -> list[NDArray]:
+    def _run_chunk(self, columns: list[Any], outputs: list[str] | None) -> list[NDArray]:
         arrays = [c if type(c) is np.ndarray else c.toarray() for c in columns]
-        return self.session_.run(outputs, dict(zip(self._names, arrays, strict=True)))
+        try:
+            return self.session_.run(outputs, dict(zip(self._names, arrays, strict=True)))
+        except Exception as error:  # onnxruntime has a class for each of its codes
+            raise ValueError(
+                "onnxruntime has no answer for these rows, which must be as the sample was that "
+                f"to_onnx was given. It says: {error}"
+            ) from error
 
     def _columns(self, X: Any) -> list[Any]:
         """The rows as the model's inputs take them, one array each."""
@@ -171,8 +227,8 @@ class OnnxStudent:
             sparse = hasattr(X, "toarray")  # made dense chunk by chunk
             dtype = self._dtypes[0]
             rows = X.tocsr().astype(dtype) if sparse else X
-            if not sparse and (type(X) is not np.ndarray or X.dtype != dtype):
-                rows = _numbers("X", X, dtype)
+            if not sparse and (type(X) is not np.ndarray or X.dtype != dtype or self._whole):
+                rows = _numbers("X", X, dtype, bool(self._whole))
             rows = rows if sparse else np.ascontiguousarray(rows)
             if len(rows.shape) != 2 or rows.shape[1] != self.n_features_in_:
                 raise ValueError(
@@ -181,55 +237,130 @@ class OnnxStudent:
             return [rows]
         if not hasattr(self, "feature_names_in_"):
             if self._matrix is not None:  # a frame for a model of an array
-                return self._columns(np.asarray(X))
-            return [_texts("X", X)]
+                columns = list(_by_name(X).values())
+                return self._columns(np.stack(columns, axis=1) if columns else np.asarray(X))
+            return [_texts("X", X, self.n_features_in_)]
         if not hasattr(X, "columns"):
             raise TypeError(
                 f"X is a {type(X).__name__}; the model was exported with a data frame of the "
                 f"columns {self.feature_names_in_.tolist()}."
             )
-        missing = [name for name in self.feature_names_in_ if name not in X.columns]
+        wanted = self.feature_names_in_.tolist()
+        given = _by_name(X, wanted)
+        missing = [name for name in wanted if name not in given]
         if missing:
             raise ValueError(f"X lacks the columns {missing}; its columns are {list(X.columns)}.")
-        arrays = [np.asarray(X[name]) for name in self.feature_names_in_]
+        arrays = [given[name] for name in wanted]
         if self._matrix is not None:
-            return [np.ascontiguousarray(_numbers("X", np.stack(arrays, axis=1), self._dtypes[0]))]
+            found = [
+                _numbers(name, array, self._dtypes[0], name in self._whole)
+                for name, array in zip(wanted, arrays, strict=True)
+            ]
+            return [np.ascontiguousarray(np.stack(found, axis=1))]
         return [
             _texts(name, array)
             if dtype is np.object_
-            else _numbers(name, array, dtype).reshape(-1, 1)
-            for name, array, dtype in zip(self.feature_names_in_, arrays, self._dtypes, strict=True)
+            else _numbers(name, array, dtype, name in self._whole).reshape(-1, 1)
+            for name, array, dtype in zip(wanted, arrays, self._dtypes, strict=True)
         ]
 
 
-def _numbers(name: str, values: Any, dtype: Any) -> NDArray:
+def _bytes_of(model: Any) -> bytes:
+    """A model as the bytes of its file."""
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model)
+    if hasattr(model, "SerializeToString"):  # a ModelProto; onnx may not be installed
+        return model.SerializeToString()
+    if is_buffer(model, "read"):
+        return read_from(model)
+    with open(model, "rb") as file:
+        return file.read()
+
+
+def as_array(column: Any) -> NDArray:
+    """A column, or rows; numbers that are objects, as nullable ones are, become floats.
+
+    Booleans and whole numbers stay what they are where none is missing.
+    """
+    array = np.asarray(column)
+    if array.dtype != object or array.ndim == 0:
+        return array
+    values = array.ravel().tolist()
+    there = [value for value in values if not _is_missing(value)]
+    if not there or not all(isinstance(value, numbers.Number) for value in there):
+        return array
+    try:
+        if len(there) == len(values):
+            for kind, dtype in ((bool, np.bool_), (int, np.int64)):
+                if all(type(value) is kind for value in there):
+                    return np.array(values, dtype=dtype).reshape(array.shape)
+        floats = [np.nan if _is_missing(value) else float(value) for value in values]
+        return np.array(floats).reshape(array.shape)
+    except (OverflowError, TypeError):  # of huge and complex numbers
+        return array
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is None, NaN, or the NA and NaT of pandas, which is not imported here."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _by_name(X: Any, wanted: Any = None) -> dict[str, NDArray]:
+    """Columns of a data frame; with ``wanted``, of those names."""
+    names = [str(name) for name in X.columns]
+    pandas = hasattr(X, "iloc")
+    if wanted is None:
+        wanted = dict.fromkeys(names)
+    elif twice := sorted({name for name in wanted if names.count(name) > 1}):
+        raise ValueError(f"X has several columns of the names {twice}: expected one of each.")
+    return {
+        name: as_array(X.iloc[:, i] if pandas else X[X.columns[i]])
+        for i, name in enumerate(names)
+        if name in wanted
+    }
+
+
+def _numbers(name: str, values: Any, dtype: Any, whole: bool = False) -> NDArray:
     """Values as the model's type of number; what a float cannot hold is infinite."""
     try:
-        given = np.asarray(values)
+        given = as_array(values)
+        if given.ndim == 0:
+            raise TypeError(f"it is a {type(values).__name__}, and no rows")
         if given.dtype.kind in "cmM":
             raise TypeError(f"they are {given.dtype}")
         with np.errstate(over="ignore", invalid="ignore"):
-            numbers = given.astype(dtype)
-    except (TypeError, ValueError) as error:
+            converted = given.astype(dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} does not hold real numbers: {error}.") from error
-    if dtype in (np.int64, np.bool_) and (changed := given[numbers != given]).size:
+    changed = given[:0]
+    if dtype in (np.int64, np.bool_):
+        changed = given[converted != given]
+    elif whole:  # NaN is for the model to judge
+        changed = given[(np.trunc(converted) != converted) & (converted == converted)]
+    if changed.size:
+        taken = np.int64.__name__ if whole else dtype.__name__
         raise ValueError(
-            f"{name} holds {changed[0]}, and the model takes {dtype.__name__} there, as the sample "
+            f"{name} holds {changed[0]}, and the model takes {taken} there, as the sample "
             "was that to_onnx was given. Give it a sample of floats, for a model that takes those."
         )
-    return numbers
+    return converted
 
 
-def _texts(name: str, values: Any) -> NDArray:
-    """A column of strings, as onnxruntime takes it."""
+def _texts(name: str, values: Any, width: int = 1) -> NDArray:
+    """Columns of strings, as onnxruntime takes them."""
     column = np.asarray(values, dtype=object)
+    if column.ndim > 2 or (1 if column.ndim < 2 else column.shape[1]) != width:
+        raise ValueError(
+            f"{name} has shape {column.shape}; the model expects {width} "
+            f"{'string' if width == 1 else 'strings'} a row."
+        )
     strange = {type(value).__name__ for value in column.ravel() if not isinstance(value, str)}
     if strange or isinstance(values, str):
         raise TypeError(
             f"{name} holds {', '.join(sorted(strange)) or 'one string'}; the model expects a "
             "sequence of strings, none of them missing."
         )
-    return column.reshape(-1, 1)
+    return column.reshape(-1, width)
 
 
 def _onnxruntime() -> Any:

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import BSpline
 from sklearn.base import BaseEstimator
+from sklearn.isotonic import IsotonicRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.utils import check_random_state
+from sklearn.utils import Bunch, check_random_state
 from torch import Tensor
 
 from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import Objective
-from lelp_sklearn.persistence import _networks, _steps
+from lelp_sklearn.persistence import _networks, _steps, _values
 from lelp_sklearn.persistence._file import ModelFileError
 from lelp_sklearn.persistence._registry import (
     find_allowed,
@@ -27,7 +29,6 @@ from lelp_sklearn.students._knowledge_base import KnowledgeBase
 from lelp_sklearn.students._parameters import SkorchParameters
 
 _MOST_BYTES = 2**24  # of an array of strings, whose width is a number in the file
-_PLAIN = {"int", "float", "bool", "str", "NoneType"}
 
 
 class Decoder:
@@ -72,6 +73,16 @@ class Decoder:
     def _make_dict(self, node: dict[str, Any]) -> dict:
         return {self.decode(key): self.decode(value) for key, value in node["items"]}
 
+    def _make_bunch(self, node: dict[str, Any]) -> Bunch:
+        return Bunch(**self._make_dict(node))
+
+    def _make_value(self, node: dict[str, Any]) -> Any:
+        return _values.made_of(node["name"], self.decode(node["parts"]))
+
+    def _make_spline(self, node: dict[str, Any]) -> BSpline:
+        knots, coefficients, degree, extrapolate, axis = self.decode(node["parts"])
+        return BSpline(knots, coefficients, degree, extrapolate, axis)
+
     def _make_slice(self, node: dict[str, Any]) -> slice:
         return slice(*self.decode(node["items"]))
 
@@ -87,13 +98,14 @@ class Decoder:
     def _make_objects(self, node: dict[str, Any]) -> NDArray:
         dtype = self._make_dtype({"name": node["dtype"]})
         items, shape = self.decode(node["items"]), node["shape"]
-        strange = {type(item).__name__ for item in items} - _PLAIN
+        strange = {type(item).__name__ for item in items if not _values.may_be_item(item)}
         if strange or len(items) != int(np.prod(shape)):
             raise ModelFileError(f"an array of shape {shape} holds {len(items)} values {strange}.")
         if len(items) * dtype.itemsize > _MOST_BYTES and dtype.kind == "U":
             raise ModelFileError(f"an array of {len(items)} strings of dtype {dtype}.")
         values = np.empty(len(items), dtype=dtype)
-        values[:] = items
+        for i, item in enumerate(items):  # one by one, as an item may be an array
+            values[i] = item
         return values.reshape(shape)
 
     def _make_scalar(self, node: dict[str, Any]) -> Any:
@@ -165,6 +177,8 @@ class Decoder:
             if name.startswith("__") or callable(known) or isinstance(known, property):
                 raise ModelFileError(f"{cls.__name__}.{name} is no attribute that a fit sets.")
         vars(made).update(state)
+        if issubclass(cls, IsotonicRegression) and state:
+            made.__setstate__(state)  # which makes its function
         if "net" in node:
             _check_student(made)
             made.net_ = _networks.rebuild(self, made, node["net"])

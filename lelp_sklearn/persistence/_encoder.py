@@ -9,17 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import numpy, torch
+from scipy.interpolate import BSpline
 from sklearn.base import BaseEstimator
+from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import Bunch
 from torch import nn
 
 from lelp_sklearn._numbers import python_value
 from lelp_sklearn.inputs._tokenizer import TokenizerInputs
 from lelp_sklearn.objectives import Objective
-from lelp_sklearn.persistence import _networks, _steps
+from lelp_sklearn.persistence import _networks, _steps, _values
 from lelp_sklearn.persistence._file import as_json
-from lelp_sklearn.persistence._registry import is_listed, names_left_out, reference_name
+from lelp_sklearn.persistence._registry import (
+    is_listed,
+    names_left_out,
+    prefers_skops,
+    reference_name,
+)
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._knowledge_base import KnowledgeBase
 
@@ -61,12 +69,12 @@ class Encoder:
             return self._items(value, where)
         if kind is tuple:
             return {"kind": "tuple", "items": self._items(value, where)}
-        if kind is dict:
+        if kind in (dict, Bunch):
             pairs = [
                 [self.encode(k, f"{where} (a key)"), self.encode(v, f"{where}[{k!r}]")]
                 for k, v in value.items()
             ]
-            return {"kind": "dict", "items": pairs}
+            return {"kind": kind.__name__.lower(), "items": pairs}
         if kind is slice:
             parts = [value.start, value.stop, value.step]
             return {"kind": "slice", "items": self._items(parts, where)}
@@ -78,6 +86,12 @@ class Encoder:
             return {"kind": "dtype", "name": value.str}
         if kind is np.random.RandomState:
             return self._random_state(value, where)
+        made_of = _values.parts_of(value)
+        if made_of is not None:
+            return {"kind": "value", "name": made_of[0], "parts": self._items(made_of[1], where)}
+        if kind is BSpline:
+            spline = [value.t, value.c, value.k, value.extrapolate, value.axis]
+            return {"kind": "spline", "parts": self._items(spline, where)}
         name = reference_name(value)
         if name is not None:
             return {"kind": "reference", "name": name}
@@ -88,7 +102,7 @@ class Encoder:
         if kind.__module__.partition(".")[0] == "tokenizers":
             text = _steps.tokenizer_text(value, where)
             return {"kind": "tokenizer", "file": self._file("tokenizers", "json", text)}
-        if is_listed(kind):
+        if is_listed(kind) and not prefers_skops(kind):
             return self._object(value, where)
         if isinstance(value, BaseEstimator):
             return self._foreign(value, where)
@@ -113,6 +127,8 @@ class Encoder:
             # Its tree is made again from the rows: skops does not know it.
             names = {k: v for k, v in state.items() if k == "feature_names_in_"}
             state = {"rows": value._fit_X, "labels": value.classes_[value._y], **names}
+        if isinstance(value, IsotonicRegression):  # a function, made of the thresholds
+            state.pop("f_", None)
         net = None
         if isinstance(value, BaseStudentClassifier):
             net = state.pop("net_", None)
@@ -133,18 +149,31 @@ class Encoder:
         """An estimator that is not on the list: scikit-learn's, by skops, or a user's own."""
         if isinstance(value, BaseSearchCV):
             raise TypeError(
-                f"{where} is a {type(value).__name__}: save what it found, its best_estimator_."
+                f"{where} is a {type(value).__name__}: save what it found, its best_estimator_. "
+                "Of a Pipeline whose step it is, save the Pipeline with that in its place, by "
+                "set_params; of a DistilledClassifier, student_.best_estimator_."
             )
         package = type(value).__module__.partition(".")[0]
         if package == "sklearn":
-            data = _steps.dump(value, where)
+            try:
+                data = _steps.dump(value, where)
+            except TypeError:
+                if prefers_skops(type(value)):
+                    return self._object(value, where)
+                raise
             return {"kind": "skops", "file": self._file("steps", "skops", data)}
         if package == "lelp_sklearn":
             raise TypeError(
                 f"{where} is a {type(value).__name__}, which is not saved: students, projectors "
                 "and distilled classifiers are, and predict without a teacher."
             )
-        return self._object(value, where)
+        try:
+            return self._object(value, where)
+        except TypeError as error:
+            raise TypeError(
+                f"{where}, a {type(value).__name__} of {package}, is not of a kind that a file "
+                f"holds: {error}{_INSTEAD.get(package, '')}"
+            ) from error
 
     def _items(self, values: Iterable[Any], where: str) -> list[Any]:
         return [self.encode(value, f"{where}[{i}]") for i, value in enumerate(values)]
@@ -158,11 +187,19 @@ class Encoder:
 
     def _array(self, values: NDArray, where: str) -> dict[str, Any]:
         if values.dtype.kind in "UO":
-            items = self._items(values.ravel().tolist(), where)
+            # numpy's numbers and strings within objects are equal to Python's.
+            plain = [v.item() if _is_plain(v) else v for v in values.ravel().tolist()]
+            for i, value in enumerate(plain):
+                if not _values.may_be_item(value):
+                    raise TypeError(_cannot(value, f"{where}[{i}]"))
+            items = self._items(plain, where)
             shape = list(values.shape)
             return {"kind": "objects", "dtype": values.dtype.str, "shape": shape, "items": items}
         if values.dtype.kind not in _NUMERIC or values.dtype.itemsize > 8:
-            raise TypeError(f"{where} has dtype {values.dtype}: expected numbers or strings.")
+            raise TypeError(
+                f"{where} has dtype {values.dtype}: expected numbers or strings. Labels are made "
+                "strings by y.astype(str), before fit."
+            )
         # The order of axes in memory decides how BLAS rounds.
         flipped = values.flags.f_contiguous and not values.flags.c_contiguous
         values = values.T if flipped else values
@@ -184,9 +221,41 @@ class Encoder:
         }
 
 
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, np.generic) and value.dtype.kind in (*_NUMERIC, "U")
+
+
+# What to use in the place of another package's step.
+_INSTEAD = {
+    "skrub": " In its place, TableInputs reads frames of numbers, categories and dates as they "
+    "are, for StudentClassifier(module=TabularMLP), or a ColumnTransformer of OneHotEncoder and "
+    "StandardScaler makes numbers of them; both are saved.",
+}
+_SCHEDULES = {"subclass_weight": 1.0, "weights": None, "budget": 0.1}  # functions of progress
+_CALLED_TO_PREDICT = ("func", "inverse_func", "analyzer", "tokenizer", "preprocessor")
+
+
 def _cannot(value: Any, where: str) -> str:
+    name = where.rpartition(".")[2].partition("[")[0]
+    if name in _CALLED_TO_PREDICT:
+        remedy = (
+            "In the place of the step, use one of a class of your own, with fit and transform that "
+            "calls it: a file names the class, and load(path, allow=[YourStep]) builds it."
+        )
+    elif "categories_" in where:
+        remedy = "Make strings of that column, by astype(str), before fit and before predict."
+    elif name in _SCHEDULES:
+        remedy = (
+            "Predictions do not need it: put numbers in its place before save, by set_params("
+            f"{name}={_SCHEDULES[name]}) of the student or objective that has it, and of the "
+            "student's objective_, too."
+        )
+    else:
+        remedy = (
+            "Give it another value by set_params (callbacks=None, say, which predictions do not "
+            "need)."
+        )
     return (
         f"{where} is {value!r:.80}, of type {type(value).__name__}, which cannot be written "
-        "without pickle: files hold plain values, arrays, estimators and classes. Give it another "
-        "value by set_params (callbacks=None, say, which predictions do not need)."
+        f"without pickle: files hold plain values, arrays, estimators and classes. {remedy}"
     )

@@ -10,7 +10,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
-from lelp_sklearn._writing import write_whole
+from lelp_sklearn import _buffers
 
 FORMAT = "lelp_sklearn"
 VERSION = 1  # of the format; raised where an older load would not understand a file
@@ -42,10 +42,8 @@ class ModelFileError(ValueError):
     """
 
 
-def write(
-    path: str | os.PathLike[str], members: dict[str, bytes], versions: dict[str, str]
-) -> None:
-    """Write members, and a manifest of their hashes."""
+def write(path: Any, members: dict[str, bytes], versions: dict[str, str]) -> None:
+    """Write members, and a manifest of their hashes, to a path or a binary buffer."""
     manifest = {
         "format": FORMAT,
         "format_version": VERSION,
@@ -56,25 +54,40 @@ def write(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in {_MANIFEST: as_json(manifest), **members}.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), data)
-    write_whole(path, file.getvalue())
+    _buffers.write(path, file.getvalue())
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+def read(path: Any) -> tuple[dict[str, bytes], dict[str, str]]:
     """Members by name, and the versions of the packages that wrote them.
 
-    Members are not compressed, so memory stays in proportion to the file.
+    Members are not compressed, so memory stays in proportion to the file. A binary buffer is read
+    from its position to its end.
     """
+    if _buffers.is_buffer(path, "read"):
+        data = _buffers.read_from(path)
+        return _opened(BytesIO(data), len(data), name_of(path))
     with open(path, "rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return _members(archive, os.fstat(file.fileno()).st_size, os.fspath(path))
-        except ModelFileError:
-            raise
-        except Exception as error:  # zipfile has no one class for what damage does to it
-            raise ModelFileError(
-                f"{os.fspath(path)} is no file of lelp_sklearn.save, or it is damaged: {error}. A "
-                "pickle opens with joblib.load or pickle.load, if you trust who made it."
-            ) from error
+        return _opened(file, os.fstat(file.fileno()).st_size, name_of(path))
+
+
+def name_of(path: Any) -> str:
+    """The path, or what a buffer is called in errors."""
+    if isinstance(path, str | os.PathLike):
+        return os.fspath(path)
+    return f"what the {type(path).__name__} holds from its position on"
+
+
+def _opened(file: Any, size: int, path: str) -> tuple[dict[str, bytes], dict[str, str]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _members(archive, size, path)
+    except ModelFileError:
+        raise
+    except Exception as error:  # zipfile has no one class for what damage does to it
+        raise ModelFileError(
+            f"{path} is no file of lelp_sklearn.save, or it is damaged: {error}. A "
+            "pickle opens with joblib.load or pickle.load, if you trust who made it."
+        ) from error
 
 
 def as_json(value: Any) -> bytes:
@@ -98,6 +111,12 @@ def _members(
         raise ModelFileError(
             f"{path} has compressed or overlapping members {packed}, which lelp_sklearn.save does "
             "not write: such a file can grow without bounds."
+        )
+    if members and min(member.header_offset for member in members) > 0:
+        # Of models that follow one another, zipfile would read the last.
+        raise ModelFileError(
+            f"{path} begins with other bytes than the model's: keep one model a file, and go to "
+            "where it begins before you load it from a buffer."
         )
     if _MANIFEST not in names:
         raise ModelFileError(

@@ -18,6 +18,10 @@ from lelp_sklearn.objectives._simkd import ReusedClassifier
 OPSET = 18
 
 
+class NotInOnnx(TypeError):  # noqa: N818
+    """What is asked for has no form in ONNX, whatever the types of the inputs."""
+
+
 class Graph:
     """A graph in the making, whose tensors are known by their names."""
 
@@ -188,6 +192,6 @@ def _export(module: nn.Module, example: Tensor) -> Any:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise TypeError(f"torch cannot export the module {name} to ONNX: {error}") from error
+        raise NotInOnnx(f"torch cannot export the module {name} to ONNX: {error}") from error
     assert program is not None
     return program.model_proto.graph

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lelp_sklearn.inputs import ArrayInputs, SparseInputs, TableInputs, TokenInputs
-from lelp_sklearn.persistence._onnx_graph import Graph, add_module
+from lelp_sklearn.persistence._onnx_graph import Graph, NotInOnnx, add_module
 from lelp_sklearn.students import (
     LELPStudentClassifier,
     RetrievalAugmentedClassifier,
@@ -47,13 +47,13 @@ def register_students() -> None:
 
 
 def check_inputs(student: Any) -> None:
-    """Raise TypeError for a student of rows that ONNX cannot read."""
+    """Raise NotInOnnx for a student of rows that ONNX cannot read."""
     inputs = getattr(student, "student_", student).inputs_
     if type(inputs) in (ArrayInputs, SparseInputs):
         return
     known = (advice for cls, advice in _INSTEAD.items() if isinstance(inputs, cls))
     instead = next(known, "read dense or sparse numbers.")
-    raise TypeError(
+    raise NotInOnnx(
         f"the student's rows are read by {type(inputs).__name__}, which has no form in ONNX: "
         f"{instead}"
     )
@@ -161,4 +161,9 @@ def _add_label(graph: Graph, model: Any, proba: str, label: str) -> None:
 
 def _labels(classes: NDArray) -> NDArray:
     wide = {"i": np.int64, "u": np.int64, "f": np.float64}
+    if classes.dtype.kind == "u" and classes.max() > np.iinfo(np.int64).max:
+        raise NotInOnnx(
+            f"the label {classes.max()} is beyond int64, which ONNX has for labels: make strings "
+            "of them, by y.astype(str), before fit."
+        )
     return classes.astype(wide.get(classes.dtype.kind, classes.dtype))

@@ -10,26 +10,54 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import (
     CountVectorizer,
     HashingVectorizer,
     TfidfTransformer,
     TfidfVectorizer,
 )
+from sklearn.feature_selection import (
+    GenericUnivariateSelect,
+    SelectFdr,
+    SelectFpr,
+    SelectFwe,
+    SelectKBest,
+    SelectPercentile,
+    chi2,
+    f_classif,
+    f_regression,
+    mutual_info_classif,
+    mutual_info_regression,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.isotonic import IsotonicRegression
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
+    LabelEncoder,
+    OneHotEncoder,
     OrdinalEncoder,
     QuantileTransformer,
+    SplineTransformer,
     StandardScaler,
 )
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 from lelp_sklearn import augmentation, inputs, networks, objectives, students, subclasses
+from lelp_sklearn._compat import PARTS_OF_CALIBRATION
 from lelp_sklearn.distillation import DistilledClassifier
 from lelp_sklearn.inputs._columns import as_categories, as_numbers
 from lelp_sklearn.students._knowledge_base import KnowledgeBase
@@ -63,6 +91,31 @@ _SCIKIT_LEARN = (
     TfidfTransformer,
     TfidfVectorizer,
 )
+# What may hold our estimators and predicts by them.
+_METAESTIMATORS = (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    CalibratedClassifierCV,
+    ClassifierChain,
+    LabelEncoder,
+    MultiOutputClassifier,
+    SelfTrainingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+# Plain attributes, too, and written so where skops trusts a part of them less than we do.
+_IF_SKOPS_REFUSES = (
+    GenericUnivariateSelect,
+    IsotonicRegression,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    SelectFdr,
+    SelectFpr,
+    SelectFwe,
+    SelectKBest,
+    SelectPercentile,
+    SplineTransformer,
+)
 # Of TableInputs with dates: imported where a file has them.
 _SKRUB = {
     "All": "skrub.selectors._base",
@@ -82,7 +135,16 @@ _PARTS = (
     Reduced,
     Whole,
 )
-_FUNCTIONS = (as_categories, as_numbers, neighbour_weights)
+_FUNCTIONS = (
+    *(as_categories, as_numbers, neighbour_weights),
+    # Scores of columns, which only fit asks for.
+    *(chi2, f_classif, f_regression, mutual_info_classif, mutual_info_regression),
+)
+# Of a FunctionTransformer: they compute one number of another, and do nothing else.
+_UFUNCS: tuple[np.ufunc, ...] = (
+    *(np.absolute, np.cbrt, np.exp, np.expm1, np.log, np.log10, np.log1p, np.log2),
+    *(np.sign, np.sqrt, np.square, np.tanh),
+)
 _TORCH = {"torch.nn": torch.nn.Module, "torch.optim": torch.optim.Optimizer}
 _NUMBERS = (np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_)  # as dtypes
 
@@ -110,7 +172,9 @@ def _classes() -> dict[str, type]:
         for value in (getattr(module, name) for name in module.__all__)
         if isinstance(value, type) and issubclass(value, BaseEstimator)
     ]
-    return {cls.__name__: cls for cls in (*public, DistilledClassifier, *_PARTS, *_SCIKIT_LEARN)}
+    others = (*_PARTS, *_SCIKIT_LEARN, *_METAESTIMATORS, *_IF_SKOPS_REFUSES)
+    listed = (*public, DistilledClassifier, *others, *PARTS_OF_CALIBRATION)
+    return {cls.__name__: cls for cls in listed}
 
 
 def listed_class(name: str) -> type | None:
@@ -125,12 +189,18 @@ def is_listed(cls: type) -> bool:
     return cls.__module__ == _SKRUB.get(cls.__name__) or _classes().get(cls.__name__) is cls
 
 
+def prefers_skops(cls: type) -> bool:
+    """Whether a listed class is written attribute by attribute only where skops refuses it."""
+    return cls in _IF_SKOPS_REFUSES
+
+
 @cache
 def references() -> dict[str, Any]:
     """Classes and functions that are only referred to, by the name in files."""
     bodies = [getattr(networks, name) for name in networks.__all__]
     named = {value.__name__: value for value in (*bodies, SparseAdamW, *_FUNCTIONS)}
-    return named | {f"numpy.{value.__name__}": value for value in _NUMBERS}
+    of_numpy: tuple[Any, ...] = (*_NUMBERS, *_UFUNCS)
+    return named | {f"numpy.{value.__name__}": value for value in of_numpy}
 
 
 def reference_name(value: Any) -> str | None:

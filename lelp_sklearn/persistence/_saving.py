@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 import struct
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from os import PathLike
+from typing import IO, Any, cast
 
 import numpy
 import safetensors
@@ -23,6 +23,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from lelp_sklearn._buffers import is_buffer
 from lelp_sklearn.persistence import _file
 from lelp_sklearn.persistence._decoder import Decoder
 from lelp_sklearn.persistence._encoder import Encoder
@@ -34,15 +35,19 @@ _PACKAGES = (numpy, safetensors, sklearn, skorch, torch)
 
 
 def save(
-    estimator: BaseEstimator, path: str | os.PathLike[str], *, card: bool | ModelCard = False
+    estimator: BaseEstimator,
+    path: str | PathLike[str] | IO[bytes],
+    *,
+    card: bool | ModelCard = False,
 ) -> None:
     """Write a fitted estimator to a file that loads without executing code.
 
-    Students, projectors, distilled and retrieval-augmented classifiers, and Pipelines around them:
-    predictions after :func:`load` are equal to the last bit. The file is one zip of JSON
-    (parameters, classes, names of features, history), safetensors (weights and arrays) and, for
-    scikit-learn steps that hold more than plain attributes, skops. It is written beside ``path``
-    and moved there when it is whole.
+    Students, projectors, distilled and retrieval-augmented classifiers, and Pipelines, votes,
+    stacks, calibrations and the like around them: predictions after :func:`load` are equal to the
+    last bit. The file is one zip of JSON (parameters, classes, names of features, history),
+    safetensors (weights and arrays) and, for scikit-learn steps that hold more than plain
+    attributes, skops. A file that is named is written beside its place and moved there when it is
+    whole.
 
     A teacher is never in the file, nor a teacher cache: of a loaded
     :class:`DistilledClassifier` ``teacher`` is None and ``teacher_`` missing. Nor are the
@@ -53,8 +58,10 @@ def save(
     ----------
     estimator : estimator
         Fitted.
-    path : str or path
-        File to write; by custom it ends in ``.lelp``. A file of that name is replaced.
+    path : str, path or binary file
+        File to write; by custom it ends in ``.lelp``. A file of that name is replaced. Or a file
+        open for writing bytes, or a buffer such as ``io.BytesIO()``: it is written to from its
+        position on, and left behind what was written.
     card : bool or ModelCard, default=False
         Whether to write a :func:`model_card` beside it, as ``path.md`` and ``path.json``; or the
         card, such as one with metrics.
@@ -63,7 +70,7 @@ def save(
     ------
     TypeError
         If a parameter cannot be written without pickle, as a callback or another function; the
-        message names it, and nothing is written.
+        message names it, and nothing is written. If a file is open for text.
     NotFittedError
         If it is not fitted.
     ValueError
@@ -98,27 +105,33 @@ def save(
         raise TypeError(
             f"got a {type(estimator).__name__}: expected a fitted estimator, such as a student."
         )
+    if is_buffer(path, "write") and card:
+        raise TypeError(
+            f"card={card!r:.40} is written beside a path, and path is a {type(path).__name__}: "
+            "write it by model_card(estimator).write(name)."
+        )
     check_is_fitted(estimator)
     members = Encoder().members(estimator)
     if card is True:
         card = model_card(estimator)
     _file.write(path, members, _versions())
     if card:
-        card.write(path)
+        card.write(cast(str, path))
     if hasattr(estimator, "teacher_"):
-        _logger.info("%s holds the student; the teacher is not saved.", os.fspath(path))
+        _logger.info("%s holds the student; the teacher is not saved.", _file.name_of(path))
 
 
-def load(path: str | os.PathLike[str], *, allow: Iterable[type | nn.Module] = ()) -> Any:
+def load(path: str | PathLike[str] | IO[bytes], *, allow: Iterable[type | nn.Module] = ()) -> Any:
     """Read what :func:`save` wrote. Nothing in the file is executed.
 
-    Objects are built only of the classes of lelp_sklearn, the scikit-learn types that skops trusts
-    and those that you allow. A model trained on a GPU loads where there is none.
+    Objects are built only of the classes of lelp_sklearn, those of scikit-learn that are listed or
+    that skops trusts, and those that you allow. A model trained on a GPU loads where there is none.
 
     Parameters
     ----------
-    path : str or path
-        The file.
+    path : str, path or binary file
+        The file. One that is open for reading bytes, or a buffer, is read from its position to its
+        end.
     allow : iterable of classes and modules, default=()
         Your own classes that the file may name: bodies, objectives, inputs, splitters, steps. For
         a body that was given as an instance, a module built as that one was.
@@ -188,8 +201,8 @@ def load(path: str | os.PathLike[str], *, allow: Iterable[type | nn.Module] = ()
         raise
     except Exception as error:  # whatever a forged value leads to
         raise ModelFileError(
-            f"{os.fspath(path)} cannot be rebuilt ({type(error).__name__}: {error}): it is damaged "
-            "or forged, or a class that you allow is not the one it was saved with."
+            f"{_file.name_of(path)} cannot be rebuilt ({type(error).__name__}: {error}): it is "
+            "damaged or forged, or a class that you allow is not the one it was saved with."
         ) from error
     written_by = versions.get("sklearn", "unknown")
     if decoder.sklearn_steps and written_by != sklearn.__version__:

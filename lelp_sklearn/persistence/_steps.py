@@ -45,6 +45,12 @@ def dump(estimator: BaseEstimator, where: str) -> bytes:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         if any(name.endswith(".npz") for name in archive.namelist()):
             strange = [*strange, "scipy.sparse"]
+    if any(name.startswith("lelp_sklearn.") for name in strange):
+        raise TypeError(
+            f"{where}, a {type(estimator).__name__}, holds estimators of lelp_sklearn, and is not "
+            "among those of scikit-learn that a file holds with them: save what it has fitted, "
+            "such as its estimator_. For your own processes there is joblib.dump."
+        )
     if strange:
         raise TypeError(
             f"{where}, a {type(estimator).__name__}, holds {', '.join(strange)}, which skops "

@@ -187,7 +187,7 @@ SYSTEM = {"kind": "reference", "name": "os.system"}
         ),
         (
             set_at("state", "objective_", "state", "n_subclasses_", "items", [10**9, 10**9]),
-            "far larger than its weights|is .* in the file",
+            "far larger than its weights|is .* in the file|a logit for each subclass",
         ),
         (set_at("state", "n_features_in_", 10**12), "far larger than its weights"),
         (set_at("state", "objective_", "params", "hidden", 10**8), "far larger than its weights"),
