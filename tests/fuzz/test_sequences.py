@@ -22,6 +22,7 @@ from tests.fuzz.mutations.labels import WORDS
 from tests.fuzz.subjects import values as v
 from tests.fuzz.test_fuzz import NIGHTLY, PROFILE
 
+pytestmark = pytest.mark.filterwarnings("ignore:X .* feature names")
 BROKEN = v.X.copy()
 BROKEN[5, 1] = np.nan
 FEW = v.Y < 2
