@@ -135,12 +135,14 @@ def find_cause(net: Any, rows: TensorRows, fault: NonFiniteError) -> None:
     """Write to a fault what it likely comes from: a row, a temperature or the learning rate."""
     sizes = _output_sizes(net, rows)
     median, row = sizes.median(), int(sizes.argmax())
-    targets = {k: v for k, v in rows.targets.items() if v.is_floating_point()}
-    for name, values in targets.items():
+    given = {f"the target {k!r} of ": v for k, v in rows.targets.items()}
+    if isinstance(rows.X, Tensor):  # with scikit-learn's assume_finite nobody has looked
+        given["X, in "] = rows.X
+    for what, values in given.items():
         bad = (~values.reshape(len(values), -1).isfinite().all(dim=1)).nonzero()
         if len(bad):
             fault.row = int(bad[0])
-            fault.cause = f"Likely cause: the target {name!r} of row {{row}} is not finite."
+            fault.cause = f"Likely cause: {what}row {{row}} is not finite."
             return
     if median.isfinite() and sizes[row] > _OUTLYING * max(median.item(), 1.0):
         fault.row = row

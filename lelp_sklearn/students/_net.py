@@ -10,6 +10,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
 from torch import Tensor
 
+from lelp_sklearn._torch import UsualSettings
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.outputs import StudentOutputs
 from lelp_sklearn.students._batches import Batch, SliceIterator, TensorRows
@@ -86,6 +87,7 @@ class DistillationNet(EpochLoop, NeuralNetClassifier):
         self.n_parts = 1  # of a batch
         self.guard: Any = None  # while it trains
 
+    @UsualSettings()  # the weights of a copy made in inference mode could never be trained
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "module_"):  # skorch stores it apart, and the objective has other copies

@@ -105,7 +105,10 @@ def run(estimator, kind, call):
 def answer(estimator, kind, data):
     X, _, _, H = DATA[data]
     _, takes, method, _ = KINDS[kind]
-    return getattr(estimator, method)(H if takes.startswith("H") else X)
+    try:
+        return getattr(estimator, method)(H if takes.startswith("H") else X)
+    except ValueError as error:  # of a projector that has seen too few rows so far
+        return str(error)
 
 
 @cache
