@@ -10,6 +10,7 @@ from lelp_sklearn.inputs import TokenVectors
 from lelp_sklearn.teachers import SentenceTransformerTeacher, TransformersTeacher, token_vectors
 from lelp_sklearn.teachers import _fine_tuning as fine_tuning
 from lelp_sklearn.teachers._fingerprint import fingerprint
+from tests.fuzz.surroundings import SURROUNDINGS, state
 
 sentence_transformers = pytest.importorskip("sentence_transformers", reason="an optional package")
 
@@ -226,3 +227,12 @@ def test_token_vectors_errors(encoder):
         token_vectors(object())
     with pytest.raises(TypeError, match="a row for each"):
         token_vectors(TransformersTeacher(torch.nn.Linear(2, 2), encoder.tokenizer))
+
+
+@pytest.mark.parametrize("surrounding", ["all with pandas", "float64", "no_grad"])
+def test_the_surroundings_do_not_matter(encoder, tuned, surrounding):
+    with SURROUNDINGS[surrounding]():
+        before = state()
+        again = teacher(encoder).fit(TEXTS, LABELS)
+        np.testing.assert_array_equal(again.transform(TEXTS[:9]), tuned.transform(TEXTS[:9]))
+        assert state() == before
