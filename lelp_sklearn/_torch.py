@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, ExitStack, contextmanager
-from threading import Lock, local
+from threading import Lock, RLock, local
 from typing import Any
 
 import numpy as np
@@ -134,11 +135,23 @@ def torch_threads(n_threads: int | None) -> Iterator[None]:
         _n_threads.leave(at_once=True)
 
 
+_turn = RLock()  # of a fit, as all threads draw from the same generator
+
+
+def _free_turn() -> None:
+    global _turn  # the thread that had it is not there in a process that was forked meanwhile
+    _turn = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_turn)
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside, and give its generators back as they were."""
+    """Seed torch inside, and give its generators back as they were; fits in threads take turns."""
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _turn, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 

@@ -237,6 +237,18 @@ def test_threads_are_given_back(threads):
     assert torch.get_num_threads() == 3
 
 
+def test_fits_in_threads_draw_their_own_numbers():
+    def proba(seed):
+        fitted = student(lelp.MLP, module__dropout=0.3).set_params(random_state=seed)
+        return fitted.fit(v.X, v.Y, **ANSWERS).predict_proba(v.X)
+
+    before, alone = state(), [proba(seed) for seed in range(4)]
+    with ThreadPool(2) as pool:
+        for together, expected in zip(pool.map(proba, range(4), chunksize=1), alone, strict=True):
+            np.testing.assert_array_equal(together, expected)
+    assert state() == before
+
+
 def test_threads_that_come_in_beside_others(threads):
     both_are_in = Barrier(2, timeout=10)
     first_is_out = Barrier(2, timeout=10)

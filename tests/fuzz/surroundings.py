@@ -54,9 +54,12 @@ _OTHER_CONFIG = {
     "print_changed_only": False,
     "working_memory": 1,
 }
-OF_SKLEARN = {
+FRAMES = {
     "pandas": lambda: config_context(transform_output="pandas"),
     "polars": lambda: config_context(transform_output="polars"),
+}
+OF_SKLEARN = {
+    **FRAMES,
     **{
         name: lambda name=name, value=value: config_context(**{name: value})
         for name, value in _OTHER_CONFIG.items()
@@ -77,9 +80,7 @@ OF_TORCH = {
     "meta context": lambda: torch.device("meta"),
     "deterministic": _deterministic,
 }
-TOGETHER = {
-    f"all with {frames}": lambda frames=frames: _together(frames) for frames in ("pandas", "polars")
-}
+TOGETHER = {f"all with {frames}": lambda frames=frames: _together(frames) for frames in FRAMES}
 SURROUNDINGS = OF_SKLEARN | OF_TORCH | TOGETHER
 
 
@@ -98,6 +99,7 @@ def state():
         "numpy's numbers": np.random.get_state()[1].tobytes(),  # noqa: NPY002
         "Python's numbers": random.getstate(),
         "numpy's errors": np.geterr(),
-        "environment": dict(os.environ),
+        # torch notes the folder of its compiler, which it imports with the first optimizer.
+        "environment": {n: s for n, s in os.environ.items() if not n.startswith("TORCHINDUCTOR")},
         "scikit-learn": get_config(),
     }

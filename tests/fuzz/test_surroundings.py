@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutations.changes import array
-from tests.fuzz.surroundings import SURROUNDINGS, TOGETHER, state
+from tests.fuzz.surroundings import FRAMES, SURROUNDINGS, TOGETHER, state
 from tests.fuzz.test_fuzz import NIGHTLY, PROFILE, SUBJECTS, cases, try_out
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 # Losses are functions of the user's own tensors, inside settings that are meant for them.
 NAMES = [name for name in SUBJECTS if not name.startswith("losses.")]
-# What is refused is less, at the user's own wish.
-LAX = {"assume_finite", "skip_parameter_validation", *TOGETHER}
+# Where less is refused, or more raised, or results are frames: all at the user's own wish.
+OTHER = {"assume_finite", "skip_parameter_validation", "errors raised", *FRAMES, *TOGETHER}
 
 
 def tried(i):
@@ -46,7 +46,7 @@ if NIGHTLY:
     @given(data=st.data())
     def test_the_same_judgement(name, data):
         rows, changes = data.draw(cases(name))
-        surrounding = data.draw(st.sampled_from([s for s in SURROUNDINGS if s not in LAX]))
+        surrounding = data.draw(st.sampled_from([s for s in SURROUNDINGS if s not in OTHER]))
         with SURROUNDINGS[surrounding]():
             before = state()
             try_out(name, rows, changes)

@@ -32,6 +32,7 @@ from lelp_sklearn.teachers import (
     check_teacher,
 )
 from lelp_sklearn.teachers._hooks import has_bf16
+from tests.fuzz.surroundings import SURROUNDINGS, state
 
 GOOD = ["a fine film", "what a joy", "a warm, lovely and funny story", "great"]
 BAD = ["a dull film", "what a bore", "a cold, awful and endless mess", "terrible"]
@@ -330,3 +331,22 @@ def test_transformers_are_as_before_after_an_error(bert):
     assert clone(teacher).model is bert
     with pytest.raises(TypeError, match=r"TransformersTeacher\(model, tokenizer\)"):
         as_teacher(bert)
+
+
+def test_transformers_in_any_surroundings(bert):
+    settings = {"max_length": 9, "batch_size": 3, "device": "cpu"}
+    teacher = TransformersTeacher(bert, Letters(), hidden_states=True, attention=True, **settings)
+    other = TransformersTeacher(bert, Letters(), classes=["a", "b"], **settings)
+
+    def answers():
+        said = teacher.outputs(TEXTS)
+        return [said.proba, said.embeddings, said.hidden, said.attention, teacher.hidden(TEXTS)]
+
+    plain = answers()
+    with SURROUNDINGS["all with pandas"]():
+        before = state()
+        for values, expected in zip(answers(), plain, strict=True):
+            np.testing.assert_array_equal(values, expected)
+        with pytest.raises(ValueError, match="one column for each") as kept:
+            other.predict_proba(TEXTS)
+        assert state() == before, kept  # while something holds the error, and all that it holds
