@@ -181,13 +181,14 @@ class ArrayInputs(Inputs):
             return rows
         rows = np.empty(X.shape, np.float32)
         exact: NDArray | None = None
+        factor = 1 / self.scale_  # to multiply by takes a third of the time of a division
         with np.errstate(over="ignore"):
             for part in chunks(X):
                 some = X[part]
                 if exact is None or len(exact) != len(some):
                     exact = np.empty(some.shape)  # float64, used again by the next rows
                 np.subtract(some, self.mean_, out=exact)
-                exact /= self.scale_
+                exact *= factor
                 rows[part] = exact
                 check_reach(rows[part], part.start)
         return rows
@@ -201,8 +202,13 @@ class ArrayInputs(Inputs):
         """Whether the columns, as float32 holds them, are off by a thousandth of their scale."""
         if not hasattr(self, "mean_"):
             return False
-        off = (np.abs(self.mean_) + self.scale_) * np.finfo(np.float32).eps
-        return bool((off > 1e-3 * self.scale_).any() or (self.scale_ < 1e-30).any())
+        off = self.largest_offset * float(np.finfo(np.float32).eps)
+        return off > 1e-3 or bool((self.scale_ < 1e-30).any() or (self.scale_ > 1e30).any())
+
+    @property
+    def largest_offset(self) -> float:
+        """How many of its scales a column's mean lies from 0, at most."""
+        return float((np.abs(self.mean_) / self.scale_).max())
 
     def _learn(self, moments: Moments) -> None:
         finite = np.isfinite(moments.mean) & np.isfinite(moments.std)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK = 2**17  # numbers, a megabyte of float64
+_TINY = 1e-307  # the reciprocal of what is less may overflow
 _LAST_BITS = 10 * np.finfo(np.float64).eps
 
 
@@ -48,7 +49,8 @@ class Moments:
     @property
     def scale(self) -> NDArray[np.float64]:
         """What to divide by: 1 for a column that is constant, or so but for its last bits."""
-        return np.where(self.std <= _LAST_BITS * np.abs(self.mean), 1.0, self.std)
+        least = np.maximum(_LAST_BITS * np.abs(self.mean), _TINY)
+        return np.where(self.std <= least, 1.0, self.std)
 
 
 def chunks(X: NDArray) -> Iterator[slice]:

@@ -58,9 +58,15 @@ class SparseInputs(Inputs):
         """Return the matrix's own memory as bags."""
         values = X.data
         if values.dtype != np.float32:
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore"):
                 values = values.astype(np.float32)
-                assert_all_finite(values, input_name="X")  # it may be too large for float32
+            large = np.flatnonzero(np.isinf(values))
+            if len(large):
+                row = int(np.searchsorted(X.indptr, large[0], side="right")) - 1
+                raise ValueError(
+                    f"row {row} of X holds {X.data[large[0]]:.3g}, a value too large for "
+                    "dtype('float32'): scale its column, by MaxAbsScaler say, or leave it out."
+                )
         return Bags(as_tensor(X.indices), as_tensor(X.indptr), as_tensor(values))
 
     def matrix(self, X: sparse.csr_array) -> sparse.csr_array:

@@ -18,6 +18,7 @@ from lelp_sklearn.students import (
     SubclassTeacher,
 )
 
+_NEAR = 8  # scales from 0, at which float32 is off by a millionth of a scale
 _INSTEAD: dict[type, str] = {
     TableInputs: "encode the columns by a ColumnTransformer with OneHotEncoder and StandardScaler "
     "before a student of numbers, such as module=MLP.",
@@ -77,7 +78,7 @@ def _output_types(operator: Any) -> None:
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     graph = Graph(scope, container)
     label, proba = (output.full_name for output in operator.outputs)
-    _add_student(graph, operator.raw_operator, operator.inputs[0].full_name, proba)
+    _add_student(graph, operator.raw_operator, operator.inputs[0], proba)
     _add_label(graph, operator.raw_operator, proba, label)
 
 
@@ -87,7 +88,7 @@ def _convert_retrieval(scope: Any, operator: Any, container: Any) -> None:
     label, proba = (output.full_name for output in operator.outputs)
     weight = float(model.retrieval_weight_)
     alone = graph.name("alone") if weight else proba
-    embedding = _add_student(graph, model.student_, operator.inputs[0].full_name, alone)
+    embedding = _add_student(graph, model.student_, operator.inputs[0], alone)
     if weight:
         shares = [_scaled(graph, alone, 1 - weight)]
         shares += [_scaled(graph, _votes(graph, model, embedding), weight)]
@@ -97,17 +98,16 @@ def _convert_retrieval(scope: Any, operator: Any, container: Any) -> None:
     _add_label(graph, model, proba, label)
 
 
-def _add_student(graph: Graph, student: Any, rows: str, proba: str) -> str:
+def _add_student(graph: Graph, student: Any, rows: Any, proba: str) -> str:
     """Add a student's probabilities under a name, and return the name of its embeddings."""
     from onnx import TensorProto
 
     check_inputs(student)
     network = copy.deepcopy(student.net_.module_).cpu().eval()
+    X = rows.full_name
     if hasattr(student.inputs_, "mean_"):
-        rows = graph.node("Cast", rows, to=TensorProto.DOUBLE)
-        rows = graph.node("Sub", rows, graph.constant(student.inputs_.mean_))
-        rows = graph.node("Div", rows, graph.constant(student.inputs_.scale_))
-    X = graph.node("Cast", rows, to=TensorProto.FLOAT)
+        X = _standardized(graph, student.inputs_, rows)
+    X = graph.node("Cast", X, to=TensorProto.FLOAT)
     example = torch.zeros(2, student.n_features_in_)
     with torch.no_grad():
         embedding = add_module(graph, network.body, X, example)
@@ -125,6 +125,21 @@ def _add_student(graph: Graph, student: Any, rows: str, proba: str) -> str:
         subclasses = graph.node("Softmax", logits, axis=1)
         graph.add("MatMul", [subclasses, graph.constant(blocks)], [proba])
     return embedding
+
+
+def _standardized(graph: Graph, inputs: ArrayInputs, rows: Any) -> str:
+    """Rows less the means, over the scales: in float64, or where float32 is as good in that."""
+    from onnx import TensorProto
+    from skl2onnx.common.data_types import FloatTensorType
+
+    X, mean, factor = rows.full_name, inputs.mean_, 1 / inputs.scale_
+    usual = (factor > 1e-30) & (factor < 1e30)
+    near = usual.all() and inputs.largest_offset < _NEAR
+    if near and isinstance(rows.type, FloatTensorType):
+        mean, factor = mean.astype(np.float32), factor.astype(np.float32)
+    else:
+        X = graph.node("Cast", X, to=TensorProto.DOUBLE)
+    return graph.node("Mul", graph.node("Sub", X, graph.constant(mean)), graph.constant(factor))
 
 
 def _votes(graph: Graph, model: Any, embedding: str) -> str:

@@ -26,8 +26,8 @@ class StudentClassifier(BaseStudentClassifier):
         and with ``n_features`` where its ``__init__`` takes it; of an instance a copy is trained.
         None is a linear student.
     inputs : Inputs, default=None
-        What reads the rows for the body. None is what the body names in ``reads``, or else dense
-        numbers.
+        What reads the rows for the body. None is what the body names in ``reads``, or else
+        :class:`~lelp_sklearn.inputs.ArrayInputs`, which standardises dense numbers.
     objective : Objective, default=None
         What to train on. None is ``KD()``, whose parameters are set as ``objective__alpha``.
     optimizer : torch.optim.Optimizer class, default=torch.optim.AdamW

@@ -147,3 +147,11 @@ def test_optimizers_and_sparse_gradients():
     assert sgd.fit(CSR, Y).score(CSR, Y) > 0.6
     with pytest.raises(RuntimeError, match="sparse"):
         student(optimizer=torch.optim.RMSprop, module__sparse_gradients=True).fit(CSR, Y)
+
+
+def test_a_value_that_float32_cannot_hold_is_refused_by_its_row():
+    fitted = StudentClassifier(BagOfNgrams, objective=CrossEntropy(), max_epochs=1).fit(CSR, Y)
+    large = CSR[:6].astype(np.float64).tolil()
+    large[4, 3] = 1e39
+    with pytest.raises(ValueError, match=r"row 4 of X holds 1e\+39, a value too large"):
+        fitted.predict_proba(large.tocsr())
