@@ -32,5 +32,6 @@ def python_value(value: Any, name: str) -> Any:
 
 def layer_widths(hidden: int | Iterable[int]) -> list[int]:
     """Widths of layers, given as one number or several, in any container."""
-    widths: Any = hidden if isinstance(hidden, Iterable) and np.ndim(hidden) else [hidden]  # type: ignore[arg-type]
+    several = isinstance(hidden, Iterable) and np.ndim(hidden) > 0  # type: ignore[arg-type]
+    widths: Any = hidden if several else [hidden]
     return [index(width) for width in widths]

@@ -13,7 +13,8 @@ import lelp_sklearn as lelp
 from tests.fuzz.mutations.changes import array
 from tests.fuzz.subjects import values as v
 from tests.fuzz.subjects.subject import Refit, predicted
-from tests.fuzz.test_fuzz import NIGHTLY, SUBJECTS
+from tests.fuzz.test_fuzz import SUBJECTS
+from tests.profile import NIGHTLY
 
 _ROWS = {"X": v.X, "y": v.Y}
 _TAUGHT = {**_ROWS, "teacher_proba": v.PROBA, "teacher_embeddings": v.H}

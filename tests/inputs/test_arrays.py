@@ -136,9 +136,7 @@ def test_numbers_as_they_are():
 
 
 def test_numbers_whose_differences_overflow_are_refused():
-    with pytest.raises(
-        ValueError, match=r"column 1 of X holds .* numbers whose differences overflow"
-    ):
+    with pytest.raises(ValueError, match="column 1 of X holds NaN, infinity or"):
         student().fit(np.c_[X[:, 0], np.sign(X[:, 1]) * 1.7e308], Y)
 
 
