@@ -50,6 +50,7 @@ from lelp_sklearn.persistence._onnx_text import check_text_steps, convert_text
 from lelp_sklearn.serving import OnnxStudent, as_array
 from lelp_sklearn.students import RetrievalAugmentedClassifier
 from lelp_sklearn.students._base import BaseStudentClassifier
+from lelp_sklearn.students._pipelines import without_samplers
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -154,7 +155,7 @@ def to_onnx(
     if path is not None:
         _buffers.is_buffer(path, "write")  # raises for a file of text, before anything is done
     check_is_fitted(estimator)
-    model = _innermost(estimator)
+    model = without_samplers(_innermost(estimator))
     check_text_steps(model)
     if isinstance(model, BaseStudentClassifier | RetrievalAugmentedClassifier):
         check_inputs(model)

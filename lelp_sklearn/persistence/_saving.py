@@ -29,6 +29,7 @@ from lelp_sklearn.persistence._decoder import Decoder
 from lelp_sklearn.persistence._encoder import Encoder
 from lelp_sklearn.persistence._file import ModelFileError
 from lelp_sklearn.persistence._model_card import ModelCard, model_card
+from lelp_sklearn.students._pipelines import without_samplers
 
 _logger = logging.getLogger(__name__)
 _PACKAGES = (numpy, safetensors, sklearn, skorch, torch)
@@ -84,7 +85,9 @@ def save(
 
     Notes
     -----
-    A body of your own is written by name and weights, and :func:`load` asks for its class.
+    A body of your own is written by name and weights, and :func:`load` asks for its class. Samplers
+    of an imblearn Pipeline, which predicting does not need, are left out: what comes back is
+    scikit-learn's.
 
     Examples
     --------
@@ -111,7 +114,7 @@ def save(
             "write it by model_card(estimator).write(name)."
         )
     check_is_fitted(estimator)
-    members = Encoder().members(estimator)
+    members = Encoder().members(without_samplers(estimator))
     if card is True:
         card = model_card(estimator)
     _file.write(path, members, _versions())

@@ -27,9 +27,14 @@ from sklearn.svm import SVC
 from lelp_sklearn import (
     DistilledClassifier,
     LELPStudentClassifier,
+    OnnxStudent,
     StudentClassifier,
     TeacherEnsemble,
     as_teacher,
+    load,
+    model_card,
+    save,
+    to_onnx,
 )
 from lelp_sklearn.students._pipelines import without_samplers
 
@@ -152,7 +157,7 @@ def test_a_sampler_before_both_is_what_the_message_says():
     assert model.score(X, Y) > 0.5
 
 
-def test_predicting_needs_no_sampler():
+def test_predicting_needs_no_sampler(tmp_path):
     inner = StudentClassifier(max_epochs=1, random_state=0)
     model = make_sampling(StandardScaler(), RandomOverSampler(random_state=0), inner)
     with pytest.warns(UserWarning, match="got no teacher arrays"):
@@ -162,5 +167,12 @@ def test_predicting_needs_no_sampler():
     assert len(plain) == 2
     np.testing.assert_array_equal(plain.predict_proba(X), model.predict_proba(X))
     assert without_samplers(plain) is plain
+    save(model, tmp_path / "model.lelp")
+    loaded = load(tmp_path / "model.lelp")
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    rows = X.astype(np.float32)
+    served = OnnxStudent(to_onnx(model, rows, tmp_path / "model.onnx"))
+    np.testing.assert_allclose(served.predict_proba(rows), model.predict_proba(rows), atol=1e-5)
+    assert "StudentClassifier" in str(model_card(model))
     nested = without_samplers(Pipeline([("outer", SamplingPipeline(model.steps))]))
     assert [type(step) for _, step in nested[0].steps] == [StandardScaler, StudentClassifier]
