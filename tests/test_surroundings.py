@@ -24,11 +24,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
 from torch import nn
 
 import lelp_sklearn as lelp
 from lelp_sklearn._torch import UsualSettings, torch_threads
+from lelp_sklearn.inputs import ArrayInputs
+from lelp_sklearn.students._net import DistillationNet
 from lelp_sklearn.teachers import SkorchTeacher, TorchTeacher
 from tests.fuzz.subjects import values as v
 from tests.fuzz.surroundings import SURROUNDINGS, TOGETHER, state
@@ -155,19 +156,22 @@ def of_copies(folder):
     return again.fit(v.X, v.Y, **ANSWERS).predict_proba(v.X)
 
 
-class Killing(Callback):
-    killing = False
+def kill_in_epoch_2(patch):
+    step = DistillationNet.train_step_single
 
-    def on_epoch_end(self, net, **kwargs):
-        if self.killing and len(net.history) == 2:
+    def killed(net, *args, **kwargs):
+        if len(net.history) == 2:
             raise InterruptedError
+        return step(net, *args, **kwargs)
+
+    patch.setattr(DistillationNet, "train_step_single", killed)
 
 
 def of_a_checkpoint(folder):
     path = folder / f"{time.monotonic_ns()}.checkpoint"
-    killed = student(lelp.MLP, callbacks=[Killing()])
+    killed = student(lelp.MLP)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Killing, "killing", True)
+        kill_in_epoch_2(patch)
         with pytest.raises(InterruptedError):
             killed.fit(v.X, v.Y, checkpoint=path, **ANSWERS)
     return killed.fit(v.X, v.Y, checkpoint=path, **ANSWERS).predict_proba(v.X)
@@ -192,6 +196,9 @@ def test_after_an_error_too():
         # scikit-learn does not look for NaN there, and the training does not go on in silence.
         with pytest.raises(ValueError, match="column 0 of X holds NaN"):
             student().fit(np.full_like(v.X, np.nan), v.Y, **ANSWERS)
+        unscaled = ArrayInputs(standardize=False)
+        with pytest.raises(FloatingPointError, match="Likely cause: X, in row 0 is not finite"):
+            student(inputs=unscaled).fit(np.full_like(v.X, np.nan), v.Y, **ANSWERS)
         with pytest.raises(TypeError, match="the body Linear failed"):
             student(nn.Linear(5, 2)).fit(v.X, v.Y, **ANSWERS)
         with pytest.raises(RuntimeError):

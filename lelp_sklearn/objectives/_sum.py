@@ -120,6 +120,9 @@ class WeightedSum(NamedObjectives):
 
     def _check(self, classes: NDArray) -> None:
         super()._check(classes)
+        self._check_weights()
+
+    def _check_weights(self) -> None:
         n = len(self.objectives)
         if not (self.weights is None or isinstance(self.weights, str) or len(self.weights) == n):
             raise ValueError(f"{len(self.weights)} weights for {n} objectives: expected one each.")
@@ -132,6 +135,7 @@ class WeightedSum(NamedObjectives):
         """Whether any of the objectives does whose weight is not 0 all along."""
         if self.weights is None or isinstance(self.weights, str):
             return super().trains_head
+        self._check_weights()
         return any(
             part.trains_head and any(weight_at(weight, i / 20) for i in range(21))
             for (_, part), weight in zip(self._named(), self.weights, strict=True)

@@ -296,6 +296,7 @@ def _check_behind(steps: list[tuple[str, Any]], last: Any, ahead: Ahead) -> None
     _check(last, replace(ahead, X=X, sampled=True))
 
 
+@UsualSettings()
 def _build(shell: Any, inputs: Any, ahead: Ahead) -> None:
     """Build the network for checked rows, as fit would with another objective's head."""
     shell.inputs_ = inputs.fit(ahead.X)

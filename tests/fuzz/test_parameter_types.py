@@ -23,7 +23,8 @@ _OBJECTIVES = [
     lelp.CrossEntropy(), lelp.KD(), lelp.DKD(), lelp.DIST(), lelp.DiSK(), lelp.SimKD(),
     lelp.KD() + lelp.RKD() + lelp.SP() + lelp.PKT() + lelp.CKA(),
     lelp.KD() + lelp.CRD() + lelp.VID() + lelp.CompRess() + lelp.EmbeddingMatching(),
-    lelp.RelationalAlignment(n_components=3) + lelp.EmbeddingApproximation(n_components=3),
+    lelp.KD() + lelp.RelationalAlignment(n_components=3),
+    lelp.KD() + lelp.EmbeddingApproximation(n_components=3),
     lelp.Stages(_STAGES),
 ]  # fmt: skip
 

@@ -94,6 +94,8 @@ def run(estimator, kind, call):
     first, *more = takes.split()
     arrays = {"X": X, "y": y, "proba": proba, "H": H}
     fit_params = {_NAMES[name]: arrays[name] for name in more if name != "y"}
+    if not hasattr(estimator, method):
+        return AttributeError(method)
     try:
         with own_words(("sklearn",)):
             getattr(estimator, method)(arrays[first], y, **fit_params)

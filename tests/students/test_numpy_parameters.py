@@ -8,21 +8,24 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from skorch.callbacks import Callback
 
 import lelp_sklearn as lelp
 from lelp_sklearn import KD, MLP, RKD, StudentClassifier, WeightedSum
+from lelp_sklearn.students._net import DistillationNet
 from tests.fuzz.subjects import values as v
 
 ANSWERS = {"teacher_proba": v.PROBA, "teacher_embeddings": v.H}
 
 
-class Killing(Callback):
-    killing = False
+def kill_in_epoch_2(patch):
+    step = DistillationNet.train_step_single
 
-    def on_epoch_end(self, net, **kwargs):
-        if self.killing and len(net.history) == 2:
+    def killed(net, *args, **kwargs):
+        if len(net.history) == 2:
             raise InterruptedError
+        return step(net, *args, **kwargs)
+
+    patch.setattr(DistillationNet, "train_step_single", killed)
 
 
 def student(of=lambda value: value, **params):
@@ -97,11 +100,11 @@ def test_what_is_written_of_them(tmp_path):
 def test_a_checkpoint_of_the_same_numbers(before, after, tmp_path, monkeypatch):
     whole = student().fit(v.X, v.Y, teacher_proba=v.PROBA).predict_proba(v.X)
     path = tmp_path / "run"
-    monkeypatch.setattr(Killing, "killing", True)
-    with pytest.raises(InterruptedError):
-        student(before, callbacks=[Killing()]).fit(v.X, v.Y, teacher_proba=v.PROBA, checkpoint=path)
-    monkeypatch.setattr(Killing, "killing", False)
-    again = student(after, callbacks=[Killing()])
+    with monkeypatch.context() as patch:
+        kill_in_epoch_2(patch)
+        with pytest.raises(InterruptedError):
+            student(before).fit(v.X, v.Y, teacher_proba=v.PROBA, checkpoint=path)
+    again = student(after)
     again.fit(v.X, v.Y, teacher_proba=v.PROBA, checkpoint=path)
     np.testing.assert_array_equal(again.predict_proba(v.X), whole)
 

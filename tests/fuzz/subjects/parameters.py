@@ -57,7 +57,9 @@ def _taught_by(objective):
 
 
 def _taught(kind):
-    return lambda **numbers: _taught_by(kind(**numbers))
+    # Alone some leave the head untrained, which is refused.
+    alone = kind in (lelp.KD, lelp.DKD, lelp.DIST, lelp.DiSK, lelp.SubclassDistillation)
+    return lambda **numbers: _taught_by(kind(**numbers) if alone else lelp.KD() + kind(**numbers))
 
 
 def _split(kind):

@@ -57,18 +57,18 @@ def students():
             all_of,
         ),
         "fit RKD + PKT": _student(lelp.KD() + lelp.RKD() + lelp.PKT(), "teacher_embeddings"),
-        "fit SP + CKA": _student(lelp.SP() + lelp.CKA(), "teacher_embeddings"),
+        "fit SP + CKA": _student(lelp.KD() + lelp.SP() + lelp.CKA(), "teacher_embeddings"),
         "fit VID + EmbeddingMatching": _student(
-            lelp.VID() + lelp.EmbeddingMatching(), "teacher_embeddings"
+            lelp.KD() + lelp.VID() + lelp.EmbeddingMatching(), "teacher_embeddings"
         ),
-        "fit CRD": _student(lelp.CRD(), "teacher_embeddings"),
+        "fit CRD": _student(lelp.KD() + lelp.CRD(), "teacher_embeddings"),
         "fit SimKD": fitting(
             lelp.StudentClassifier(objective=lelp.SimKD(), **v.QUICK),
             {**all_of, "teacher_coef": COEF},
         ),
         "fit CompRess": _student(lelp.KD() + lelp.CompRess(), "teacher_embeddings"),
         "fit EmbeddingApproximation": _student(
-            lelp.EmbeddingApproximation(n_components=3), "teacher_embeddings"
+            lelp.KD() + lelp.EmbeddingApproximation(n_components=3), "teacher_embeddings"
         ),
         "fit RelationalAlignment": _student(
             lelp.KD() + lelp.RelationalAlignment(), "teacher_embeddings"
