@@ -71,8 +71,8 @@ def test_classes_are_balanced_in_what_a_teacher_says_too():
 def test_a_tuned_threshold_around_a_student(distilled):
     model = student()
     if distilled:
-        model = DistilledClassifier(LogisticRegression(), StudentClassifier(random_state=0), cv=3)
-    tuned = TunedThresholdClassifierCV(model, scoring="balanced_accuracy", cv=3).fit(X, Y)
+        model = DistilledClassifier(LogisticRegression(), StudentClassifier(random_state=0), cv=2)
+    tuned = TunedThresholdClassifierCV(model, scoring="balanced_accuracy", cv=2).fit(X, Y)
     assert set(tuned.predict(X_TEST)) == {"common", "rare"}
     assert tuned.best_threshold_ < 0.3
     before = balanced_accuracy_score(Y_TEST, tuned.estimator_.predict(X_TEST))

@@ -41,9 +41,9 @@ def last(student, name="train_loss"):
 
 @pytest.mark.parametrize("objective", EVERY, ids=str)
 def test_trains_beside_the_classes(objective):
-    student = fit(KD() + 0.3 * objective)
-    name = f"train_{type(objective).__name__.lower()}"
-    assert last(student, name) < student.history_[0][name]
+    student = fit(KD() + objective)
+    losses = [row[f"train_{type(objective).__name__.lower()}"] for row in student.history_]
+    assert np.mean(losses[-3:]) < losses[0] - 0.03
     assert student.score(ROWS.X, ROWS.y) > 0.75
     module = student.objective_.objectives_[1][1].module_
     if module is not None:

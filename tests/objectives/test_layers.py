@@ -94,7 +94,7 @@ def attention_of(student):
 
 @pytest.mark.parametrize(
     ("variant", "n_heads"),
-    [("kl", 1), ("kl", 2), ("kl", 4), ("mse", 4), ("token", 1), ("token", 4)],
+    [("kl", 1), ("kl", 4), ("mse", 4), ("token", 2)],
 )
 def test_attention_is_learnt_by_any_number_of_heads(variant, n_heads):
     objective = KD() + AMAD(variant=variant, align_temperature=0.1)

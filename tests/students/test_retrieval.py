@@ -336,15 +336,14 @@ def test_weight_0_may_win():
     np.testing.assert_array_equal(auto.predict_proba(X), auto.student_.predict_proba(X))
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_shuffled_labels_leave_auto_at_chance(seed, monkeypatch):
+def test_shuffled_labels_leave_auto_at_chance(monkeypatch):
     monkeypatch.setattr(_aligning, "ENOUGH_HELD_OUT", 41)
     # The teacher knows each label by heart, and a row's query finds its own entry: only a leak
     # could know a held-out label, and one entry more would tell it.
-    y = np.random.default_rng(seed).permutation(Y)
+    y = np.random.default_rng(0).permutation(Y)
     told = {"teacher_proba": np.eye(2)[y], "teacher_embeddings": X}
     student = StudentClassifier(max_epochs=25, lr=0.1, batch_size=32, device="cpu")
-    auto = model(student, retrieval_weight="auto", n_neighbors=1, random_state=seed)
+    auto = model(student, retrieval_weight="auto", n_neighbors=1, random_state=0)
     auto.fit(X, y, **told)
     assert min(auto.retrieval_weight_scores_.values()) > np.log(2) - 0.02
 
