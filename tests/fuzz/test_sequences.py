@@ -20,7 +20,7 @@ import lelp_sklearn as lelp
 from tests.fuzz.judging import own_words
 from tests.fuzz.mutations.labels import WORDS
 from tests.fuzz.subjects import values as v
-from tests.fuzz.test_fuzz import NIGHTLY, PROFILE
+from tests.profile import NIGHTLY
 
 pytestmark = pytest.mark.filterwarnings("ignore:X .* feature names")
 BROKEN = v.X.copy()
@@ -134,7 +134,7 @@ def steps(draw, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=PROFILE.max_examples // 4 if NIGHTLY else 4, derandomize=not NIGHTLY)
+@settings(max_examples=250 if NIGHTLY else 4, derandomize=not NIGHTLY)
 @given(data=st.data())
 def test_only_the_last_good_fit_counts(kind, data):
     follow(kind, data.draw(steps(kind)))

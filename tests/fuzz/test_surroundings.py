@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.fuzz.mutations.changes import array
 from tests.fuzz.surroundings import FRAMES, SURROUNDINGS, TOGETHER, state
-from tests.fuzz.test_fuzz import NIGHTLY, PROFILE, SUBJECTS, cases, try_out
+from tests.fuzz.test_fuzz import SUBJECTS, cases, try_out
+from tests.profile import NIGHTLY
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 # Losses are functions of the user's own tensors, inside settings that are meant for them.
@@ -42,7 +43,7 @@ def test_the_same_result(name, surrounding):
 if NIGHTLY:
 
     @pytest.mark.parametrize("name", NAMES)
-    @settings(max_examples=PROFILE.max_examples // 20)
+    @settings(max_examples=50)
     @given(data=st.data())
     def test_the_same_judgement(name, data):
         rows, changes = data.draw(cases(name))
