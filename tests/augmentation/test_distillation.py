@@ -166,16 +166,19 @@ def test_the_seed_is_the_augmenters():
     assert not hasattr(distilled.augment, "X_")  # a clone was fitted
 
 
-@pytest.mark.parametrize("augment", [Mixup(random_state=0), Munge(s=1.0, random_state=0)])
-def test_a_student_of_few_rows_gets_nearer_to_its_teacher(augment):
+def test_a_student_of_few_rows_gets_nearer_to_its_teacher():
     teacher = LogisticRegression(C=10).fit(ROWS.X, ROWS.y)
     few, rest = slice(0, 30), slice(30, 300)
-    student = kd(module=MLP, max_epochs=10, batch_size=8, lr=0.005, objective=KD(alpha=0.0))
-    alone = DistilledClassifier(teacher, student).fit(ROWS.X[few], ROWS.y[few])
-    more = clone(alone).set_params(augment=augment, augment_factor=8).fit(ROWS.X[few], ROWS.y[few])
+    student = kd(module=MLP, max_epochs=4, batch_size=16, lr=0.01, objective=KD(alpha=0.0))
+    augment = Munge(s=1.0, random_state=0)
+    more = DistilledClassifier(teacher, student, augment=augment, augment_factor=24)
+    alone = clone(more).set_params(augment=None, student__max_epochs=4 * 25)  # for as many steps
     truth = teacher.predict_proba(ROWS.X[rest])
-    off = [np.abs(d.predict_proba(ROWS.X[rest]) - truth).mean() for d in (alone, more)]
-    assert off[1] < 0.7 * off[0]
+    off = [
+        np.abs(d.fit(ROWS.X[few], ROWS.y[few]).predict_proba(ROWS.X[rest]) - truth).mean()
+        for d in (alone, more)
+    ]
+    assert off[1] < 0.6 * off[0]
 
 
 def test_frames_and_texts():

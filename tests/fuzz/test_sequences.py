@@ -134,7 +134,7 @@ def steps(draw, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=250 if NIGHTLY else 4, derandomize=not NIGHTLY)
+@settings(max_examples=250 if NIGHTLY else 2, derandomize=not NIGHTLY)
 @given(data=st.data())
 def test_only_the_last_good_fit_counts(kind, data):
     follow(kind, data.draw(steps(kind)))
