@@ -59,8 +59,8 @@ def test_without_a_budget_it_is_plain_distillation():
 def test_a_larger_budget_is_used_more():
     # With one class the guide always gains: its budget is its only brake.
     small, large = (fit(DiSK(top_k=1, budget=b), max_epochs=30) for b in (0.01, 0.1))
-    assert last(small, "budget_use") < 0.02
-    assert 0.05 < last(large, "budget_use") < 0.2
+    assert last(small, "budget_use") < 0.03
+    assert 2 * last(small, "budget_use") < last(large, "budget_use") < 0.2
     free = fit(DiSK(top_k=1, budget=0.01, budget_weight=0.0), max_epochs=30)
     assert last(free, "budget_use") > 4 * last(small, "budget_use")
 
