@@ -93,8 +93,13 @@ def _check_said(said: Any, what: str, teacher: Any, X: Any) -> NDArray:
     check_same_rows(said, X, f"the teacher's {what}")
     # Who reads embeddings looks for NaN in them, and knows the teacher's name.
     finite = what == "probabilities"
+    # In C's order: of a frame, whose columns lie one after the other, BLAS would round otherwise.
     array: NDArray = check_array(
-        said, input_name=f"the teacher's {what}", ensure_all_finite=finite, ensure_min_samples=0
+        said,
+        input_name=f"the teacher's {what}",
+        ensure_all_finite=finite,
+        ensure_min_samples=0,
+        order="C",
     )
     n = n_rows(X) if hasattr(X, "shape") or isinstance(X, list) else len(array)
     if len(array) != n:
