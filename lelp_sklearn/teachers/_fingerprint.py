@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import io
@@ -326,10 +327,11 @@ class _Fingerprint:
     def _of_class(self, value: type) -> bytes:
         if _is_library(value.__module__):
             return self._of_name(value)
+        written = _written_by_methods(value)
         content = {
             name: part
             for name, part in vars(value).items()
-            if name not in _NOT_IN_METHODS and not name.startswith("__dataclass_")
+            if name not in _NOT_IN_METHODS | written and not name.startswith("__dataclass_")
         }
         return self.all_of(_name(value), (value.__bases__, _by_name(content)))
 
@@ -492,7 +494,8 @@ def _is_library(module: str | None) -> bool:
 
 def _globals_read(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """Global names in a function's code and what they stand for; modules of a user are opened."""
-    names = sorted(_names_in(function.__code__))
+    # What it writes itself, such as a count of calls, would make another teacher by asking.
+    names = sorted(_names_in(function.__code__) - _written(function.__code__, "STORE_GLOBAL"))
     modules = []
     for name in names:
         value = function.__globals__.get(name, sys.modules.get(name))
@@ -508,6 +511,24 @@ def _globals_read(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
                     modules.append(value)
             elif name in vars(module):
                 yield f"{module.__name__}.{name}", value
+
+
+def _written_by_methods(kind: type) -> set[str]:
+    """Attributes of a class that its own methods assign on it, such as a count of calls."""
+    owners = {kind.__name__, "__class__", "type", "cls"}
+    written: set[str] = set()
+    for part in vars(kind).values():
+        code = getattr(getattr(part, "__func__", part), "__code__", None)
+        if code is not None and owners & {*code.co_names, *code.co_varnames, *code.co_freevars}:
+            written |= _written(code, "STORE_ATTR")
+    return written
+
+
+def _written(code: types.CodeType, operation: str) -> set[str]:
+    """Names that code assigns by an operation of Python's."""
+    nested = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    own = {i.argval for i in dis.get_instructions(code) if i.opname == operation}
+    return own.union(*(_written(part, operation) for part in nested))
 
 
 def _names_in(code: types.CodeType) -> set[str]:

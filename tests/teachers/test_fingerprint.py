@@ -292,6 +292,26 @@ def test_scripted_modules_by_code_weights_and_attributes():
     assert fingerprint(scripted[1]) != fingerprint(scripted[0])
 
 
+class Counted:
+    calls, scale = 0, 1.0
+
+    def predict_proba(self, rows):
+        Counted.calls += 1
+        return self.scale * rows
+
+
+def test_asking_makes_no_other_teacher_of_one_that_counts_its_calls(monkeypatch):
+    names = {"__name__": "notebook", "calls": 0}
+    exec("def ask(rows):\n    global calls\n    calls += 1\n    return rows", names)
+    before = fingerprint(Counted()), fingerprint(names["ask"])
+    Counted().predict_proba(X)
+    names["ask"](X)
+    assert (Counted.calls, names["calls"]) == (1, 1)
+    assert (fingerprint(Counted()), fingerprint(names["ask"])) == before
+    monkeypatch.setattr(Counted, "scale", 2.0)
+    assert fingerprint(Counted()) != before[0]
+
+
 class OwnNet(NeuralNetClassifier):
     def __init__(self, *args, sharpness=1.0, **kwargs):
         super().__init__(*args, **kwargs)
