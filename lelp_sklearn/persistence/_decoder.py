@@ -18,6 +18,7 @@ from lelp_sklearn.inputs import Inputs
 from lelp_sklearn.objectives import Objective
 from lelp_sklearn.persistence import _networks, _steps, _values
 from lelp_sklearn.persistence._file import ModelFileError
+from lelp_sklearn.persistence._limits import check_step, check_student
 from lelp_sklearn.persistence._registry import (
     find_allowed,
     listed_class,
@@ -135,7 +136,7 @@ class Decoder:
         return self._allowed(node["name"], node["module"], instance=True)
 
     def _make_skops(self, node: dict[str, Any]) -> BaseEstimator:
-        return _steps.load(self.files[node["file"]], node["file"])
+        return check_step(_steps.load(self.files[node["file"]], node["file"]))
 
     def _make_tokenizer(self, node: dict[str, Any]) -> Any:
         return _steps.tokenizer(self.files[node["file"]], node["file"])
@@ -146,6 +147,7 @@ class Decoder:
             raise ModelFileError(f"{node['class']!r} is no class that a file may name.")
         if cls.__module__.startswith("sklearn."):
             self.sklearn_steps.append(cls.__name__)
+            return check_step(self._build(cls, node))
         return self._build(cls, node)
 
     def _make_user_object(self, node: dict[str, Any]) -> Any:
@@ -167,11 +169,15 @@ class Decoder:
             made = cls(**params)
             if issubclass(cls, SkorchParameters):
                 made._skorch_params  # noqa: B018  # checks their names
+            if issubclass(cls, BaseStudentClassifier):
+                check_student(made, params, state)
             ours = cls.__module__.startswith("lelp_sklearn.")
             if ours and hasattr(cls, "_parameter_constraints"):
                 made._validate_params()
         if issubclass(cls, KNeighborsClassifier) and state:
             made.fit(state.pop("rows"), state.pop("labels"))
+        if overridden := sorted(set(state) & set(params)):
+            raise ModelFileError(f"{cls.__name__}.{overridden[0]} is set twice.")
         for name in state:
             known = getattr(cls, name, None)
             if name.startswith("__") or callable(known) or isinstance(known, property):
@@ -180,7 +186,7 @@ class Decoder:
         if issubclass(cls, IsotonicRegression) and state:
             made.__setstate__(state)  # which makes its function
         if "net" in node:
-            _check_student(made)
+            _check_fitted_student(made)
             made.net_ = _networks.rebuild(self, made, node["net"])
         return made
 
@@ -196,7 +202,7 @@ class Decoder:
         return found
 
 
-def _check_student(student: BaseStudentClassifier) -> None:
+def _check_fitted_student(student: BaseStudentClassifier) -> None:
     """What a network is built from is of the right kind, and agrees on the number of classes."""
     counts = student.objective_.n_subclasses_
     labels = student.classes_

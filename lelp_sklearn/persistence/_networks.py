@@ -18,6 +18,7 @@ from lelp_sklearn._torch import UsualSettings, resolve_device, seeded
 from lelp_sklearn.inputs import TokenInputs
 from lelp_sklearn.persistence._budget import Budget, nbytes_of
 from lelp_sklearn.persistence._file import ModelFileError
+from lelp_sklearn.persistence._limits import check_net, check_net_values
 from lelp_sklearn.students._building import make_net
 from lelp_sklearn.students._net import DistillationNet
 from lelp_sklearn.students._optimizers import SparseAdamW
@@ -69,7 +70,9 @@ def net_node(encoder: Encoder, student: Any, net: Any, where: str) -> dict[str, 
 
 def rebuild(decoder: Decoder, student: Any, node: dict[str, Any]) -> DistillationNet:
     """The net of :func:`net_node`, made as in fit, with the weights of the file."""
+    check_net(node)
     made = {name: decoder.decode(v) for name, v in node.items() if name != "weights"}
+    check_net_values(made)
     _check_body(made["module"], decoder.allow)
     prefix = node["weights"]
     weights = {

@@ -200,9 +200,14 @@ def load(path: str | PathLike[str] | IO[bytes], *, allow: Iterable[type | nn.Mod
         estimator = decoder.decode(json.loads(members["model.json"].decode()))
         if not isinstance(estimator, BaseEstimator):
             raise ModelFileError(f"it holds a {type(estimator).__name__}: expected an estimator.")
-    except (ModelFileError, ImportError):
+    except ModelFileError:
         raise
-    except Exception as error:  # whatever a forged value leads to
+    except BaseException as error:  # whatever a forged value leads to
+        missing = isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError)
+        # What a tokenizer cannot read ends in a panic of Rust's, which is no Exception.
+        ours = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if missing or not ours:
+            raise
         raise ModelFileError(
             f"{_file.name_of(path)} cannot be rebuilt ({type(error).__name__}: {error}): it is "
             "damaged or forged, or a class that you allow is not the one it was saved with."

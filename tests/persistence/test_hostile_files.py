@@ -13,12 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import numpy as safetensors_numpy
+from scipy.sparse import csr_array
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skops import io as skops
 from torch import nn
 
 from lelp_sklearn import (
     MLP,
+    BagOfNgrams,
     CrossEntropy,
     GraphSplitter,
     LELPProjector,
@@ -163,6 +168,12 @@ def set_at(*keys):
 
 
 SYSTEM = {"kind": "reference", "name": "os.system"}
+SYSTEM_OF_TORCH = {"kind": "reference", "name": "torch.nn.Sequential"}
+
+
+def trained_with(name, value):
+    """A change that adds a parameter of the trainer."""
+    return lambda tree: tree["net"]["trainer_params"]["items"].append([name, value])
 
 
 @pytest.mark.parametrize(
@@ -199,11 +210,68 @@ SYSTEM = {"kind": "reference", "name": "os.system"}
         (set_at("net", "body_params", "items", [["hidden", 5]]), r"weight 'body\.layers"),
         (set_at("net", "weights", "7/"), "weight .* is missing in the file"),
         (set_at("state", "_random_state", "rest", [10**6, 0, 0.0]), "RandomState"),
+        # What skorch would hand on to a compiler, to a loader of batches, or to an import.
+        (trained_with("compile", True), "'compile' is none that a file may set"),
+        (
+            trained_with(
+                "compile__options",
+                {"kind": "dict", "items": [["cpp.march", "native -wrapper sh,-c,id"]]},
+            ),
+            "none that a file may set",
+        ),
+        (trained_with("iterator_valid__collate_fn", SYSTEM_OF_TORCH), "none that a file may set"),
+        (trained_with("iterator_train__num_workers", 9), "none that a file may set"),
+        (trained_with("optimizer__params", 3), "none that a file may set"),
+        (trained_with("optimizer__fused", SYSTEM_OF_TORCH), "expected plain numbers"),
+        (trained_with("callbacks__x", 3), "none that a file may set"),
+        (trained_with("predict_nonlinearity", 3), "none that a file may set"),
+        (set_at("params", "optimizer__params", 3), "none that a file may set"),
+        (set_at("params", "callbacks__x__y", 3), "none that a file may set"),
+        (set_at("params", "callbacks", [3]), "no file holds any"),
+        (set_at("params", "device", "hpu"), "device is 'hpu'"),
+        (set_at("params", "device", "cuda:0/../x"), "device is"),
+        (set_at("params", "optimizer", "name", "torch.nn.Linear"), "is no class|optimizer"),
+        (set_at("net", "optimizer", {"kind": "reference", "name": "MLP"}), "the optimizer is"),
+        (set_at("net", "module", {"kind": "reference", "name": "SparseAdamW"}), "body is"),
+        (set_at("net", "device", "hpu"), r"parts \['device'\] too many"),
+        (set_at("net", "max_epochs", "9"), "max_epochs is '9'"),
+        (set_at("net", "history", [{"kind": "dict", "items": [["batches", 3]]}]), "history is no"),
+        (set_at("state", "device", "hpu"), "is set twice|no attribute"),
+        (set_at("state", "_forward_hook", 3), "no attribute that a fit sets"),
+        (set_at("state", "extra", 3), "no attribute that a fit sets"),
     ],
 )
 def test_forged_trees(change, message, members, path):
     write(path, changed(members, change))
     refused(path, message)
+
+
+@pytest.mark.parametrize("reads", ["filename", "file"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_vectorizer_that_would_open_the_files_that_texts_name(path, reads, nested):
+    vectorizer = CountVectorizer(input=reads)
+    if nested:
+        vectorizer = ColumnTransformer([("words", vectorizer, "text")])
+    student = StudentClassifier(
+        BagOfNgrams, objective=CrossEntropy(), max_epochs=1, random_state=0
+    ).fit(csr_array(np.eye(6)), [0, 1] * 3)
+    save(Pipeline([("text", vectorizer), ("student", student)]), path)
+    with pytest.raises(ModelFileError, match="would open the files that texts name"):
+        load(path)
+
+
+def test_a_tokenizer_at_which_rust_panics(path, monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panic(*args):
+        raise PanicException("index out of bounds")
+
+    student = StudentClassifier(StaticText, objective=CrossEntropy(), max_epochs=1, random_state=0)
+    save(student.fit(["a b", "c d"] * 4, [0, 1] * 4), path)
+    monkeypatch.setattr("lelp_sklearn.persistence._steps.tokenizer", panic)
+    with pytest.raises(ModelFileError, match="PanicException"):
+        load(path)
 
 
 def test_a_folder_that_a_later_fit_would_write_to(path):
