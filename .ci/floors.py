@@ -1,4 +1,4 @@
-"""The floors of pyproject.toml as requirements: of the core, and of what its tests import."""
+"""The floors of pyproject.toml as requirements: of the core, ONNX, and what the tests import."""
 
 import re
 import sys
@@ -10,10 +10,11 @@ TESTS_IMPORT = {"pytest", "hypothesis", "pandas", "polars", "pyarrow", "skrub", 
 
 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 pinned = re.findall(r"^torch==.*", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+extras = project["optional-dependencies"]
+core = project["dependencies"] + extras["onnx"]
+for requirement in core + extras["test"]:
     name, _, floor = requirement.partition(">=")
-    core = requirement in project["dependencies"]
     if name == "torch":
         sys.stdout.write(f"{pinned[0]}\n")  # no other build lies at hand
-    elif core or name in TESTS_IMPORT:
+    elif requirement in core or name in TESTS_IMPORT:
         sys.stdout.write(f"{name}=={floor}\n")
