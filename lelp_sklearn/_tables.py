@@ -239,22 +239,27 @@ def _same_labels(theirs: Any, own: Any) -> bool:
 def _may_number(theirs: Any, own: Any) -> bool:
     """Whether an index may be part of a default one, of a fold's rows: whole and increasing.
 
-    Where X's increases too, from a filtered frame, its numbers are ahead of the rows', and more so
-    from row to row.
+    A fold trains on a third of the rows or more, so that the numbers do not run far ahead. Where
+    those of X increase too, from a filtered frame, they are ahead of these, and more so from row
+    to row.
     """
     if not _whole(theirs) or not theirs.is_monotonic_increasing or not theirs.is_unique:
         return False
     numbers = theirs.to_numpy()
+    if numbers[0] < 0 or numbers[-1] >= 3 * len(numbers):
+        return False
     if not _whole(own) or not own.is_monotonic_increasing:
-        return bool(numbers[0] >= 0)
+        return True
     ahead = own.to_numpy().astype(np.int64) - numbers.astype(np.int64)
-    return bool(numbers[0] >= 0 and ahead[0] >= 0 and (np.diff(ahead) >= 0).all())
+    return bool(ahead[0] >= 0 and (np.diff(ahead) >= 0).all())
 
 
 def _other_rows(theirs: Any, own: Any, row: int, name: str, whose: str) -> ValueError:
     kind = "the same labels in another order" if _same_labels(theirs, own) else "other labels"
     return ValueError(
-        f"the index of {name} holds {kind} than that of {whose}: row {row} is {theirs[row]!r} and "
-        f"{own[row]!r}. Rows go together by position: pass {name} with the rows of {whose}, as "
-        f"by .loc[{whose}.index], or, where they are in the same order, its values, by to_numpy()."
+        f"the index of {name} holds {kind} than that of {whose}: row {row} is "
+        f"{theirs[[row]].tolist()[0]!r} and {own[[row]].tolist()[0]!r}. Rows go together by "
+        f"position: pass {name} with the rows of {whose}, as by .loc[{whose}.index]; where they "
+        f"are in the same order already, set its index to that of {whose}, or pass its values, by "
+        "to_numpy()."
     )
