@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import GaussianNB
@@ -21,7 +22,8 @@ from lelp_sklearn import (
     fidelity_report,
     teacher_outputs,
 )
-from lelp_sklearn.metrics import expected_calibration_error, top1_agreement
+from lelp_sklearn._compat import safe_indexing
+from lelp_sklearn.metrics import expected_calibration_error, fidelity_scorer, top1_agreement
 from lelp_sklearn.outputs import check_teacher_coef
 
 RNG = np.random.default_rng(0)
@@ -188,6 +190,10 @@ def test_metrics_match_two_tables():
     frame = pd.DataFrame(PROBA, columns=["ham", "spam", "toast"])
     assert top1_agreement(frame, frame.iloc[:, ORDER]) == 1
     assert top1_agreement(pd.DataFrame(PROBA), frame) == 1
+    assert top1_agreement(PROBA, frame) == 1
+    for pair in ((PROBA, frame.iloc[:, ORDER]), (frame.iloc[:, ORDER], PROBA)):
+        with pytest.raises(ValueError, match="has no names: give both"):
+            top1_agreement(*pair)
     with pytest.raises(ValueError, match="student_proba has the columns"):
         top1_agreement(frame, frame.rename(columns={"ham": "eggs"}))
     with pytest.raises(ValueError, match="the index of student_proba"):
@@ -250,3 +256,27 @@ def test_partial_fit_matches_names():
     one = student().partial_fit(X, labels[CODES], labels, teacher_proba=frame)
     other = student().partial_fit(X, labels[CODES], labels, teacher_proba=PROBA)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_a_scorer_matches_names_in_folds_that_lack_a_class():
+    labels = np.array(["ham", "spam", "toast"])
+    y, frame = labels[CODES], pd.DataFrame(PROBA, columns=labels)
+    order = np.argsort(CODES, kind="stable")  # whole classes are held out
+    scores = []
+    with config_context(enable_metadata_routing=True):
+        for proba in (PROBA[order], frame.iloc[order, ORDER]):
+            fitted = student().fit(X[order], y[order], teacher_proba=PROBA[order])
+            score = fidelity_scorer("predictive_kl")
+            parts = np.array_split(np.arange(90), 3)
+            scores.append(
+                [
+                    score(
+                        fitted,
+                        X[order][rows],
+                        y[order][rows],
+                        teacher_proba=safe_indexing(proba, rows),
+                    )
+                    for rows in parts
+                ]
+            )
+    assert scores[0] == scores[1]
