@@ -263,6 +263,8 @@ def _first_difference(theirs: Any, own: Any) -> int | None:
 
 
 def _same_labels(theirs: Any, own: Any) -> bool:
+    if theirs.nlevels != own.nlevels:
+        return False
     return bool(theirs.isin(own).all() and own.isin(theirs).all())
 
 

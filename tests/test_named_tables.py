@@ -123,6 +123,16 @@ def test_numbers_of_other_rows_are_no_default_index():
         predicted([0, 1, 2], frame, rows)
 
 
+def test_an_index_of_several_levels():
+    index = pd.MultiIndex.from_product([range(9), range(10)])
+    levels, plain = pd.DataFrame(PROBA, index=index), pd.DataFrame(X)
+    fitted = student().fit(plain.set_index(index), CODES, teacher_proba=levels)
+    assert fitted.predict(X).shape == (90,)
+    for values, rows in ((levels, plain), (levels.iloc[::-1], plain.set_index(index))):
+        with pytest.raises(ValueError, match="the index of teacher_proba holds"):
+            predicted([0, 1, 2], values, rows)
+
+
 def test_contradictions_are_seen_in_folds():
     for rows in (pd.DataFrame(X), pd.DataFrame(X, index=[f"row {i}" for i in range(90)])):
         frame = pd.DataFrame(PROBA, index=rows.index).iloc[::-1]
