@@ -37,14 +37,35 @@ def check_class_labels(y: ArrayLike, name: str = "y", *, warn: bool = True) -> N
 
 
 def refuse_several_outputs(y: Any, name: str = "y") -> None:
-    """Refuse labels of several outputs a row."""
-    shape: Any = np.shape(y) if isinstance(y, list | tuple) else getattr(y, "shape", ())
-    if len(shape) == 2 and shape[1] > 1:
-        raise ValueError(
-            f"{name} should be a 1d array, one label a row, and has shape {tuple(shape)}: several "
-            "outputs are distilled one by one, by scikit-learn's "
-            "MultiOutputClassifier(DistilledClassifier(...))."
-        )
+    """Refuse labels of several outputs a row, and several labels of a row."""
+    shape: Any = getattr(y, "shape", ())
+    if isinstance(y, list | tuple):
+        try:
+            shape = np.shape(y)
+        except ValueError:  # rows of several lengths
+            shape = (len(y),)
+    if len(shape) > 1 and max(shape[1:]) > 1:
+        found, outputs = f"has shape {tuple(shape)}", "several outputs are"
+    elif (row := _several_labels(y)) is not None:
+        found = f"holds several labels in row {row}"
+        outputs = "several outputs, as the columns that MultiLabelBinarizer makes of them, are"
+    else:
+        return
+    raise ValueError(
+        f"{name} should be a 1d array, one label a row, and {found}: {outputs} distilled one by "
+        "one, by scikit-learn's MultiOutputClassifier(DistilledClassifier(...))."
+    )
+
+
+def _several_labels(y: Any) -> int | None:
+    """The first row that is a set of labels, or holds several."""
+    if not isinstance(y, list | tuple) and getattr(getattr(y, "dtype", None), "kind", "") != "O":
+        return None
+    for i, row in enumerate(y):
+        several = isinstance(row, list | tuple | np.ndarray) and np.size(row) > 1
+        if several or isinstance(row, set | frozenset):
+            return i
+    return None
 
 
 def check_one_type(labels: NDArray, name: str) -> None:

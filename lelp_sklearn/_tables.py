@@ -45,15 +45,33 @@ def in_class_order(
     if names is None:
         return table
     if not complete and len(names) > len(labels):
-        labels = _sorted_names(names, labels)
+        labels = _with_further(names, labels) or labels
+        if len(labels) < len(names) and not _says_nothing(table, labels):
+            raise _other_names(name, names, whose, labels)
     return _by_name(table, names, labels, name, whose)
 
 
 def in_same_order(table: Any, other: Any, name: str, other_name: str) -> Any:
-    """A table with its columns in the order of another's, where both have names."""
+    """A table with its columns in the order of another's, where both have names.
+
+    Raises
+    ------
+    ValueError
+        If the names are others; or if one has names in another order than that of sorted labels,
+        and the other none, so that nothing says whether they are of the same order.
+    """
     names, wanted = column_names(table), column_names(other)
-    if names is None or wanted is None:
+    if names is None and wanted is None:
         return table
+    if names is None or wanted is None:
+        named, called = (other, other_name) if names is None else (table, name)
+        known = column_names(named) or []
+        if _says_nothing(named, []) or known in (sorted(known, key=str), _by_value(known)):
+            return table
+        raise ValueError(
+            f"{called} has the columns {known}, and {name if names is None else other_name} has no "
+            "names: give both the names of the labels, or neither, by to_numpy()."
+        )
     if _places(names, wanted) is None and _says_nothing(other, names):
         return table
     return _by_name(table, names, wanted, name, f"those of {other_name}")
@@ -131,10 +149,7 @@ def _by_name(table: Any, names: list[Any], labels: list[Any], name: str, whose: 
     if order is None:
         if _says_nothing(table, labels):
             return table
-        raise ValueError(
-            f"{name} has the columns {names}, and {whose} are {labels}: name the columns by the "
-            f"labels, or pass its values, by to_numpy(), with the columns in that order."
-        )
+        raise _other_names(name, names, whose, labels)
     if order == sorted(order):
         return table
     return table.iloc[:, order] if hasattr(table, "iloc") else np.asarray(table)[:, order]
@@ -176,6 +191,14 @@ def _value(label: Any) -> Any:
     return number if np.isfinite(number) else text
 
 
+def _by_value(names: list[Any]) -> list[Any] | None:
+    """Names sorted as numbers; None if some are none."""
+    values = [_value(name) for name in names]
+    if not all(isinstance(value, float) for value in values):
+        return None
+    return [names[i] for i in np.argsort(values, kind="stable")]
+
+
 def _digits(label: Any) -> str:
     number = _value(label)
     whole = isinstance(number, float) and number.is_integer()
@@ -205,14 +228,21 @@ def _says_nothing(table: Any, labels: list[Any]) -> bool:
     )
 
 
-def _sorted_names(names: list[Any], labels: list[Any]) -> list[Any]:
-    """The names as labels that are sorted as those known are; these, if they are not among them."""
+def _with_further(names: list[Any], labels: list[Any]) -> list[Any] | None:
+    """The names as labels, sorted as those known are; None if these are not among them."""
     numbers = all(isinstance(_value(label), float) for label in labels)
     spell: Callable[[Any], Any] = _value if numbers else str
     known = {spell(name) for name in names}
     if not known >= {spell(label) for label in labels} or len({type(k) for k in known}) > 1:
-        return labels
+        return None
     return sorted(names, key=spell)
+
+
+def _other_names(name: str, names: list[Any], whose: str, labels: list[Any]) -> ValueError:
+    return ValueError(
+        f"{name} has the columns {names}, and {whose} are {labels}: name the columns by the "
+        "labels, or pass its values, by to_numpy(), with the columns in that order."
+    )
 
 
 def _is_default(index: Any) -> bool:
@@ -233,28 +263,35 @@ def _first_difference(theirs: Any, own: Any) -> int | None:
 
 
 def _same_labels(theirs: Any, own: Any) -> bool:
+    if theirs.nlevels != own.nlevels:
+        return False
     return bool(theirs.isin(own).all() and own.isin(theirs).all())
 
 
 def _may_number(theirs: Any, own: Any) -> bool:
     """Whether an index may be part of a default one, of a fold's rows: whole and increasing.
 
-    Where X's increases too, from a filtered frame, its numbers are ahead of the rows', and more so
-    from row to row.
+    A fold trains on a third of the rows or more, so that the numbers do not run far ahead. Where
+    those of X increase too, from a filtered frame, they are ahead of these, and more so from row
+    to row.
     """
     if not _whole(theirs) or not theirs.is_monotonic_increasing or not theirs.is_unique:
         return False
     numbers = theirs.to_numpy()
+    if numbers[0] < 0 or numbers[-1] >= 3 * len(numbers):
+        return False
     if not _whole(own) or not own.is_monotonic_increasing:
-        return bool(numbers[0] >= 0)
+        return True
     ahead = own.to_numpy().astype(np.int64) - numbers.astype(np.int64)
-    return bool(numbers[0] >= 0 and ahead[0] >= 0 and (np.diff(ahead) >= 0).all())
+    return bool(ahead[0] >= 0 and (np.diff(ahead) >= 0).all())
 
 
 def _other_rows(theirs: Any, own: Any, row: int, name: str, whose: str) -> ValueError:
     kind = "the same labels in another order" if _same_labels(theirs, own) else "other labels"
     return ValueError(
-        f"the index of {name} holds {kind} than that of {whose}: row {row} is {theirs[row]!r} and "
-        f"{own[row]!r}. Rows go together by position: pass {name} with the rows of {whose}, as "
-        f"by .loc[{whose}.index], or, where they are in the same order, its values, by to_numpy()."
+        f"the index of {name} holds {kind} than that of {whose}: row {row} is "
+        f"{theirs[[row]].tolist()[0]!r} and {own[[row]].tolist()[0]!r}. Rows go together by "
+        f"position: pass {name} with the rows of {whose}, as by .loc[{whose}.index]; where they "
+        f"are in the same order already, set its index to that of {whose}, or pass its values, by "
+        "to_numpy()."
     )

@@ -42,6 +42,7 @@ from lelp_sklearn._compat import (
 from lelp_sklearn._defaults import DefaultObjects
 from lelp_sklearn._rows import n_rows, stack_rows
 from lelp_sklearn._seeds import seed_unseeded
+from lelp_sklearn._tables import check_same_series
 from lelp_sklearn.outputs import TeacherOutputs
 from lelp_sklearn.report import DistillationReport, report_on
 from lelp_sklearn.students import LELPStudentClassifier
@@ -309,6 +310,9 @@ class DistilledClassifier(
     ) -> DistilledClassifier:
         """Ask the teacher, or one that is taught by now; train the student, by an epoch or all."""
         check_consistent_length(X, y)
+        check_same_series(y, X, "y")
+        check_same_series(sample_weight, X, "sample_weight")
+        check_same_series(groups, X, "groups")
         X, X_unlabeled = indexable(X)[0], indexable(X_unlabeled)[0]
         if X_unlabeled is not None and n_rows(X_unlabeled) == 0:
             X_unlabeled = None
@@ -644,6 +648,7 @@ class DistilledClassifier(
                 "there is no teacher_ to report on: refit_teacher=False leaves none, and neither "
                 "does a file of save. For a loaded one, set teacher_ to a fitted teacher."
             )
+        check_same_series(y, X, "y")
         return report_on(self.teacher_, self.student_, X, column_or_1d(y), self.classes_)
 
     def _check_ahead(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state, check_scalar
 
+from lelp_sklearn._tables import check_same_series
 from lelp_sklearn.metrics._bins import assign
 from lelp_sklearn.metrics._calibration import squared_rows, surprise_rows
 from lelp_sklearn.metrics._checks import check_labels
@@ -162,6 +163,7 @@ class _Measure:
 
 
 def _measure(models: dict[str, Any], X: Any, y: Any) -> dict[tuple[str, str], _Measure]:
+    check_same_series(y, X, "y")
     classes = np.asarray(models["student"].classes_)
     answers = {}  # probabilities and embeddings of each model
     measures: dict[tuple[str, str], _Measure] = {}

@@ -211,7 +211,8 @@ def _check_rows(
     if len(array) != n_rows:
         raise ValueError(
             f"{name} has {len(array)} rows and X has {n_rows}: pass one row of the teacher's "
-            "output for each row of X, in the same order."
+            "output for each row of X, in the same order. Where a sampler before the student "
+            "changes the rows, put it before a DistilledClassifier."
         )
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}: expected {shape}, none of them 0.")

@@ -4,13 +4,27 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lelp_sklearn import CompositeTeacher, LELPProjector, StudentClassifier
-from lelp_sklearn.metrics import expected_calibration_error
+from lelp_sklearn import (
+    CompositeTeacher,
+    DistilledClassifier,
+    FidelityDisplay,
+    LELPProjector,
+    StudentClassifier,
+    TeacherEnsemble,
+    as_teacher,
+    fidelity_report,
+    teacher_outputs,
+)
+from lelp_sklearn._compat import safe_indexing
+from lelp_sklearn.metrics import expected_calibration_error, fidelity_scorer, top1_agreement
+from lelp_sklearn.outputs import check_teacher_coef
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -102,6 +116,100 @@ def test_an_index_that_contradicts_that_of_X_is_refused():
         student().fit(rows, y, teacher_proba=PROBA, teacher_embeddings=embeddings)
 
 
+def test_numbers_of_other_rows_are_no_default_index():
+    rows = pd.DataFrame(X, index=RNG.permutation(200)[:90])
+    frame = pd.DataFrame(PROBA).set_axis(range(1000, 1090))
+    with pytest.raises(ValueError, match="the index of teacher_proba holds other labels"):
+        predicted([0, 1, 2], frame, rows)
+
+
+def test_an_index_of_several_levels():
+    index = pd.MultiIndex.from_product([range(9), range(10)])
+    levels, plain = pd.DataFrame(PROBA, index=index), pd.DataFrame(X)
+    fitted = student().fit(plain.set_index(index), CODES, teacher_proba=levels)
+    assert fitted.predict(X).shape == (90,)
+    for values, rows in ((levels, plain), (levels.iloc[::-1], plain.set_index(index))):
+        with pytest.raises(ValueError, match="the index of teacher_proba holds"):
+            predicted([0, 1, 2], values, rows)
+
+
+def test_contradictions_are_seen_in_folds():
+    for rows in (pd.DataFrame(X), pd.DataFrame(X, index=[f"row {i}" for i in range(90)])):
+        frame = pd.DataFrame(PROBA, index=rows.index).iloc[::-1]
+        for estimator, prefix in (
+            (student(), ""),
+            (make_pipeline(StandardScaler(), student()), "s"),
+        ):
+            name = "studentclassifier__teacher_proba" if prefix else "teacher_proba"
+            y = pd.Series(CODES, index=rows.index)  # which has an index after a scaler, too
+            with pytest.raises(ValueError, match="the index of teacher_proba holds"):
+                cross_validate(estimator, rows, y, params={name: frame}, error_score="raise")
+
+
+def test_labels_of_part_of_a_frame_whose_X_was_made_afresh():
+    part = RNG.permutation(200)[:90]
+    rows, y = pd.DataFrame(X), pd.Series(CODES, index=part)
+    cross_validate(student(), rows, y, params={"teacher_proba": PROBA}, error_score="raise")
+    model = DistilledClassifier(GaussianNB(), student(), cv=2)
+    model.fit(rows, y, pd.Series(1.0, index=part))
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight", "groups"])
+def test_a_distilled_classifier_looks_at_each_index(name):
+    rows = pd.DataFrame(X)
+    given = {"y": CODES, name: pd.Series(CODES).iloc[::-1]}
+    model = DistilledClassifier(GaussianNB(), student(), cv=2)
+    with pytest.raises(ValueError, match=f"the index of {name} holds the same labels"):
+        model.fit(rows, **given)
+
+
+def test_a_report_looks_at_the_index_of_y():
+    teacher, rows = GaussianNB().fit(X, CODES), pd.DataFrame(X)
+    for make in (fidelity_report, FidelityDisplay.from_estimators):
+        with pytest.raises(ValueError, match="the index of y holds the same labels"):
+            make(teacher, teacher, rows, pd.Series(CODES).iloc[::-1])
+
+
+def test_rows_of_weights_named_by_the_classes():
+    labels = np.array(["ham", "spam", "toast"])
+    coef = LogisticRegression(max_iter=500).fit(X, CODES).coef_
+    frame = pd.DataFrame(coef, index=labels).iloc[ORDER]
+    np.testing.assert_array_equal(check_teacher_coef(frame, labels), coef)
+    np.testing.assert_array_equal(check_teacher_coef(pd.DataFrame(coef), labels), coef)
+    with pytest.raises(ValueError, match=r"teacher_coef has the rows .*eggs"):
+        check_teacher_coef(frame.rename(index={"ham": "eggs"}), labels)
+
+
+def test_a_teacher_that_answers_in_tables():
+    class Tables(LogisticRegression):
+        def predict_proba(self, X):
+            said = super().predict_proba(X)
+            return pd.DataFrame(said, columns=self.classes_).iloc[:, ORDER]
+
+    y = np.array(["ham", "spam", "toast"])[CODES]
+    plain, tables = LogisticRegression(max_iter=500).fit(X, y), Tables(max_iter=500).fit(X, y)
+    for ask in (
+        lambda teacher: teacher_outputs(teacher, X).proba,
+        lambda teacher: as_teacher(teacher).predict_proba(X),
+        lambda teacher: TeacherEnsemble([("a", teacher)], prefit=True).fit(X).predict_proba(X),
+    ):
+        np.testing.assert_array_equal(ask(tables), ask(plain))
+
+
+def test_metrics_match_two_tables():
+    frame = pd.DataFrame(PROBA, columns=["ham", "spam", "toast"])
+    assert top1_agreement(frame, frame.iloc[:, ORDER]) == 1
+    assert top1_agreement(pd.DataFrame(PROBA), frame) == 1
+    assert top1_agreement(PROBA, frame) == 1
+    for pair in ((PROBA, frame.iloc[:, ORDER]), (frame.iloc[:, ORDER], PROBA)):
+        with pytest.raises(ValueError, match="has no names: give both"):
+            top1_agreement(*pair)
+    with pytest.raises(ValueError, match="student_proba has the columns"):
+        top1_agreement(frame, frame.rename(columns={"ham": "eggs"}))
+    with pytest.raises(ValueError, match="the index of student_proba"):
+        top1_agreement(frame, frame.iloc[::-1])
+
+
 def test_a_shuffled_X_with_answers_made_afresh():
     order = RNG.permutation(90)
     rows = pd.DataFrame(X).iloc[order]
@@ -158,3 +266,27 @@ def test_partial_fit_matches_names():
     one = student().partial_fit(X, labels[CODES], labels, teacher_proba=frame)
     other = student().partial_fit(X, labels[CODES], labels, teacher_proba=PROBA)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_a_scorer_matches_names_in_folds_that_lack_a_class():
+    labels = np.array(["ham", "spam", "toast"])
+    y, frame = labels[CODES], pd.DataFrame(PROBA, columns=labels)
+    order = np.argsort(CODES, kind="stable")  # whole classes are held out
+    scores = []
+    with config_context(enable_metadata_routing=True):
+        for proba in (PROBA[order], frame.iloc[order, ORDER]):
+            fitted = student().fit(X[order], y[order], teacher_proba=PROBA[order])
+            score = fidelity_scorer("predictive_kl")
+            parts = np.array_split(np.arange(90), 3)
+            scores.append(
+                [
+                    score(
+                        fitted,
+                        X[order][rows],
+                        y[order][rows],
+                        teacher_proba=safe_indexing(proba, rows),
+                    )
+                    for rows in parts
+                ]
+            )
+    assert scores[0] == scores[1]

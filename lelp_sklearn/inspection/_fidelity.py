@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lelp_sklearn._tables import check_same_series
 from lelp_sklearn.metrics import ConfidenceBins, agreement_by_confidence, reliability_bins
 from lelp_sklearn.students._pipelines import last_step
 from lelp_sklearn.teachers import align_proba
@@ -91,6 +92,7 @@ class FidelityDisplay:
         -------
         FidelityDisplay
         """
+        check_same_series(y, X, "y")
         if teacher is None:
             teacher = getattr(last_step(student), "teacher_", None)
             if teacher is None:

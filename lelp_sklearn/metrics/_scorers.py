@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
 from sklearn.metrics import make_scorer
 
+from lelp_sklearn._tables import check_same_series, column_names, in_class_order
 from lelp_sklearn.metrics._calibration import brier_score, expected_calibration_error, log_loss
 from lelp_sklearn.metrics._cka import cka
 from lelp_sklearn.metrics._fidelity import jensen_shannon, predictive_kl, top1_agreement
@@ -110,6 +111,12 @@ def _against_teacher(
 ) -> float:
     if teacher_proba is None:
         raise _nothing_given("teacher_proba", metric)
+    check_same_series(teacher_proba, y, "teacher_proba", whose="y")
+    # The student's columns are sorted, and those of a table may be in any order. A fold's y may
+    # lack a class.
+    teacher_proba = in_class_order(teacher_proba, np.unique(y), "teacher_proba", complete=False)
+    if column_names(teacher_proba) is not None:
+        teacher_proba = np.asarray(teacher_proba)
     return _OF_PROBA[metric](teacher_proba, _both_columns(proba), **params)
 
 

@@ -30,6 +30,7 @@ from lelp_sklearn.persistence._registry import (
 )
 from lelp_sklearn.students._base import BaseStudentClassifier
 from lelp_sklearn.students._knowledge_base import KnowledgeBase
+from lelp_sklearn.students._pipelines import without_samplers
 
 _NUMERIC = "biuf"  # kinds of dtype
 
@@ -60,6 +61,7 @@ class Encoder:
         TypeError
             If a value has no form without pickle.
         """
+        value = without_samplers(value)  # which predicting does not need
         kind = type(value)
         if value is None or kind in (bool, int, str):
             return value

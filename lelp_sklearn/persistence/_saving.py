@@ -29,7 +29,6 @@ from lelp_sklearn.persistence._decoder import Decoder
 from lelp_sklearn.persistence._encoder import Encoder
 from lelp_sklearn.persistence._file import ModelFileError
 from lelp_sklearn.persistence._model_card import ModelCard, model_card
-from lelp_sklearn.students._pipelines import without_samplers
 
 _logger = logging.getLogger(__name__)
 _PACKAGES = (numpy, safetensors, sklearn, skorch, torch)
@@ -114,7 +113,7 @@ def save(
             "write it by model_card(estimator).write(name)."
         )
     check_is_fitted(estimator)
-    members = Encoder().members(without_samplers(estimator))
+    members = Encoder().members(estimator)
     if card is True:
         card = model_card(estimator)
     _file.write(path, members, _versions())

@@ -131,9 +131,10 @@ class BaseStudentClassifier(
             Groups of rows that belong together, such as those of one patient: what
             ``validation_fraction`` or an "auto" parameter holds out are whole groups.
         teacher_proba : array-like of shape (n_rows, n_classes), optional
-            The teacher's probabilities, columns in the order of the sorted labels. Those of rows
-            that the teacher was trained on are over-confident. A row of NaN says that no teacher
-            answered: it is learned from its label alone.
+            The teacher's probabilities, columns in the order of the sorted labels; those of a
+            table are found by name, where the names are the labels. Those of rows that the teacher
+            was trained on are over-confident. A row of NaN says that no teacher answered: it is
+            learned from its label alone.
         teacher_embeddings : array-like of shape (n_rows, D), optional
             The teacher's embeddings.
         teacher_coef : array-like of shape (n_classes, D) or (1, D), optional
@@ -159,8 +160,8 @@ class BaseStudentClassifier(
         Raises
         ------
         ValueError
-            If an array or parameter is not what is expected, or the checkpoint is of a fit with
-            other parameters or rows, which are named.
+            If an array or parameter is not what is expected, the index of one contradicts that of
+            X, or the checkpoint is of a fit with other parameters or rows, which are named.
         FloatingPointError
             If the loss or a gradient becomes NaN or infinite. The message names the epoch, the
             batch and the likely cause. The student has the weights of the step before (the best

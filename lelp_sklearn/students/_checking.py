@@ -9,17 +9,15 @@ from __future__ import annotations
 import inspect
 import random
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
@@ -27,6 +25,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from lelp_sklearn._checks import check_names, validate_deep
 from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn._rows import are_texts
+from lelp_sklearn._searches import candidates
 from lelp_sklearn._torch import UsualSettings, resolve_device
 from lelp_sklearn.networks import Linear
 from lelp_sklearn.networks._student import build_body, check_body_params, look_at
@@ -46,7 +45,6 @@ _SAMPLE = 32  # rows, beside two of each class
 _CLASSES = 20  # at most, of which the sample has two rows each
 _ALL = 20_000  # rows at most that a Pipeline's steps see where the sample was not enough for them
 _NO_NUMBERS = ("could not convert string to float", "Expected 2D array")  # of scikit-learn's steps
-_CANDIDATES = 32  # of a search
 _WIDE = 100_000  # columns from which the weights of a body are not worth making
 
 
@@ -215,13 +213,14 @@ def _check_search(search: Any, ahead: Ahead) -> None:
             "a search as student would score unlabelled rows against labels that are not there: "
             "search over DistilledClassifier instead, with a cache."
         )
+    if getattr(search, "refit", True) is False:
+        raise ValueError(
+            f"the student is a {type(search).__name__} with refit=False, which keeps no student "
+            "that could predict: set refit=True, or to the metric that decides."
+        )
     # A name that the estimator does not have ends the search, whatever error_score says.
-    candidates = [
-        clone(search.estimator).set_params(**clone(params, safe=False))
-        for params in _candidates(search)
-    ]
     first = None
-    for candidate in candidates:
+    for candidate in candidates(search):
         try:
             _check(candidate, ahead)
         except Exception as error:
@@ -233,23 +232,6 @@ def _check_search(search: Any, ahead: Ahead) -> None:
                 return
     if first is not None:
         raise first
-
-
-def _candidates(search: Any) -> list[dict[str, Any]]:
-    """Some of a search's candidates, of each of its grids."""
-    given = getattr(search, "param_grid", getattr(search, "param_distributions", None))
-    if given is None:  # of another package
-        return [{}]
-    parts = [given] if isinstance(given, dict) else list(given)
-    if hasattr(search, "param_grid"):
-        every: list[Iterable[dict[str, Any]]] = [ParameterGrid(part) for part in parts]
-    else:
-        # As far as lists go they are grids; of distributions there is no other way than to draw.
-        every = [ParameterSampler(part, _CANDIDATES, random_state=0) for part in parts]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a list shorter than the number to be drawn
-        drawn = [list(islice(iter(part), _CANDIDATES)) for part in every]
-    return [params for part in drawn for params in part]
 
 
 def _check_pipeline(pipeline: Pipeline, ahead: Ahead) -> None:

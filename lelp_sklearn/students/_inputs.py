@@ -108,7 +108,8 @@ def check_training_rows(
     scikit-learn's searches pass fit parameters of a wrong length through unsliced, so each length
     is checked here against the rows of X.
     """
-    for name, values in (("y", y), ("sample_weight", sample_weight), ("labeled", labeled)):
+    series = {"y": y, "sample_weight": sample_weight, "labeled": labeled, "groups": groups}
+    for name, values in series.items():
         check_same_series(values, X, name)
     given = X
     X = inputs.check(student, X, reset=reset)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from lelp_sklearn._compat import safe_indexing
 from lelp_sklearn._rows import plain_rows
+from lelp_sklearn._tables import check_same_series
 from lelp_sklearn.inputs import ArrayInputs
 from lelp_sklearn.objectives import RelationalAlignment, WeightedSum
 from lelp_sklearn.outputs import TeacherOutputs, check_teacher_outputs
@@ -142,6 +143,7 @@ class RetrievalPrediction:
             If ``retrieval_weight_`` is 0.
         """
         check_is_fitted(self, "knowledge_base_")
+        check_same_series(y, X, "y")
         labels = column_or_1d(y, warn=True)
         check_consistent_length(X, labels)
         codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)

@@ -6,7 +6,9 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from skorch import NeuralNet
@@ -215,14 +217,35 @@ def of_another_kind(estimator: Any) -> str | None:
     name = type(estimator).__name__
     if tags.estimator_type in _KINDS:
         return f"{name} is {_KINDS[tags.estimator_type]}."
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    several = isinstance(getattr(last, "classes_", None), list)
-    if isinstance(last, MultiOutputClassifier | ClassifierChain) or several:
+    if isinstance(estimator, BaseSearchCV) and estimator.refit is False:
+        return (
+            f"{name} has refit=False, which keeps no classifier that could answer: set refit=True, "
+            "or to the metric that decides."
+        )
+    if _several_outputs(estimator):
         return (
             f"{name} predicts several outputs a row, and a teacher has one: distil each output by "
             "itself, by MultiOutputClassifier(DistilledClassifier(teacher, student, cv=5))."
         )
     return None
+
+
+def _several_outputs(estimator: Any) -> bool:
+    """Whether a classifier, or what it holds, is of several outputs, or was fitted to such."""
+    while estimator is not None and not isinstance(estimator, type):
+        if isinstance(estimator, MultiOutputClassifier | ClassifierChain):
+            return True
+        several = isinstance(getattr(estimator, "classes_", None), list)
+        if several or getattr(estimator, "multilabel_", False):
+            return True
+        if isinstance(estimator, MLPClassifier) and hasattr(estimator, "n_outputs_"):
+            return estimator.out_activation_ == "logistic" and estimator.n_outputs_ > 1
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        else:
+            held = getattr(estimator, "estimator", None)
+            estimator = getattr(estimator, "best_estimator_", held)
+    return False
 
 
 def _not_a_classifier(estimator: Any) -> str | None:

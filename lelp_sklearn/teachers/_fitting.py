@@ -9,8 +9,11 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
+
+from lelp_sklearn._searches import candidates
 
 
 def is_fitted(estimator: Any) -> bool:
@@ -35,8 +38,25 @@ def gives_proba(estimator: Any) -> bool:
         return False
     if isinstance(estimator, Pipeline):
         return gives_proba(estimator.steps[-1][1])
+    if isinstance(estimator, BaseSearchCV):
+        try:
+            return any(gives_proba(candidate) for candidate in candidates(estimator))
+        except ValueError:  # of a name that is no parameter, as its fit will say
+            return True
     held = [vars(estimator)[n] for n in ("estimator", "final_estimator") if n in vars(estimator)]
     return bool(held) and all(part is None or gives_proba(part) for part in held)
+
+
+def resamples(estimator: Any) -> bool:
+    """Whether the rows that reach a Pipeline's classifier are others than those given to its fit.
+
+    Its samplers are those of imblearn. What goes with a row would not go with them.
+    """
+    while isinstance(estimator, Pipeline):
+        if any(hasattr(step, "fit_resample") for _, step in estimator.steps[:-1]):
+            return True
+        estimator = estimator.steps[-1][1]
+    return False
 
 
 def weight_prefix(estimator: Any) -> str:

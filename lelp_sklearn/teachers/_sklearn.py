@@ -21,10 +21,17 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
+from lelp_sklearn._checks import refuse_several_outputs
 from lelp_sklearn._compat import HasMethods, Interval, fit_context
 from lelp_sklearn._tables import in_class_order
 from lelp_sklearn.teachers._embedders import Embedder, embedder_of
-from lelp_sklearn.teachers._fitting import first_row, gives_proba, is_fitted, weight_prefix
+from lelp_sklearn.teachers._fitting import (
+    first_row,
+    gives_proba,
+    is_fitted,
+    resamples,
+    weight_prefix,
+)
 from lelp_sklearn.teachers._trees import LeafReducer, truncated_svd
 
 
@@ -145,7 +152,13 @@ class SklearnTeacher(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Base
         -------
         self
         """
+        refuse_several_outputs(y)
         if sample_weight is not None:
+            if resamples(self.estimator):
+                raise ValueError(
+                    "sample_weight would go to other rows, as a sampler before the classifier "
+                    "resamples them: leave either out, or fit with class_weight in place of both."
+                )
             fit_params[f"{weight_prefix(self.estimator)}sample_weight"] = sample_weight
         self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         return self._fit_reducer(X)
@@ -290,5 +303,5 @@ def takes_weight(estimator: Any) -> bool:
     if isinstance(estimator, SklearnTeacher):
         return takes_weight(estimator.estimator)
     if isinstance(estimator, Pipeline):
-        return takes_weight(estimator.steps[-1][1])
+        return not resamples(estimator) and takes_weight(estimator.steps[-1][1])
     return has_fit_parameter(estimator, "sample_weight")

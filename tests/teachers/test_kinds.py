@@ -15,20 +15,24 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 from lelp_sklearn import (
     DistilledClassifier,
     LELPStudentClassifier,
     OnnxStudent,
     StudentClassifier,
+    TeacherCache,
     TeacherEnsemble,
     as_teacher,
     load,
@@ -60,6 +64,10 @@ LATE = {
     ),
     "self-training": lambda: SelfTrainingClassifier(stack()),
     "vote": lambda: VotingClassifier([("s", stack())], voting="soft"),
+    "search that brings it": lambda: GridSearchCV(SGDClassifier(), {"loss": ["log_loss"]}, cv=2),
+    "search over steps": lambda: GridSearchCV(
+        Pipeline([("last", LinearSVC())]), {"last": [LogisticRegression(), stack()]}, cv=2
+    ),
     "ensemble": lambda: TeacherEnsemble([("s", stack()), ("lr", LogisticRegression())]),
 }
 
@@ -86,6 +94,7 @@ def test_methods_that_never_come_are_missed_before_a_fit(make):
         as_teacher(make())
 
 
+BOTH = np.column_stack([Y, X[:, 2] > 0]).astype(int)
 OTHER_KINDS = [
     (RandomForestRegressor(2), "is a regressor.*CompositeTeacher"),
     (make_pipeline(StandardScaler(), LinearRegression()), "is a regressor"),
@@ -94,7 +103,12 @@ OTHER_KINDS = [
     (IsolationForest(), "is an outlier detector"),
     (MultiOutputClassifier(LogisticRegression()), "several outputs.*MultiOutputClassifier"),
     (ClassifierChain(LogisticRegression()), "several outputs"),
-    (RandomForestClassifier(2).fit(X, np.column_stack([Y, Y])), "several outputs"),
+    (RandomForestClassifier(2).fit(X, BOTH), "several outputs"),
+    (make_pipeline(StandardScaler(), RandomForestClassifier(2)).fit(X, BOTH), "several outputs"),
+    (OneVsRestClassifier(LogisticRegression()).fit(X, BOTH), "several outputs"),
+    (MLPClassifier([2], solver="lbfgs", max_iter=2000).fit(X, BOTH), "several outputs"),
+    (GridSearchCV(MultiOutputClassifier(LogisticRegression()), {}), "several outputs"),
+    (GridSearchCV(LogisticRegression(), {}, refit=False), "refit=False"),
 ]
 
 
@@ -108,12 +122,21 @@ def test_other_kinds_are_refused_in_a_sentence(teacher, message):
 
 @pytest.mark.parametrize("make", [np.asarray, list], ids=["array", "list"])
 def test_several_outputs_are_distilled_one_by_one(make):
-    both = np.column_stack([Y, X[:, 2] > 0]).astype(int)
     model = DistilledClassifier(LogisticRegression(), student(), cv=2)
-    for fit in (model.fit, student().fit):
+    for fit in (model.fit, student().fit, as_teacher(RandomForestClassifier(2)).fit):
         with pytest.raises(ValueError, match=r"shape \(90, 2\).*MultiOutputClassifier"):
-            fit(X, make(both.tolist()))
-    assert MultiOutputClassifier(model).fit(X, both).predict(X).shape == (90, 2)
+            fit(X, make(BOTH.tolist()))
+    assert MultiOutputClassifier(model).fit(X, BOTH).predict(X).shape == (90, 2)
+
+
+@pytest.mark.parametrize("labels", [[["a"], ["a", "b"]], [("a",), ("b", "a")], [{"a"}, {"b"}]])
+def test_several_labels_of_a_row(labels):
+    model = DistilledClassifier(LogisticRegression(), student(), cv=2)
+    as_objects = np.empty(90, object)
+    as_objects[:] = labels * 45
+    for y in (labels * 45, as_objects):
+        with pytest.raises(ValueError, match=r"labels in row \d.*MultiLabelBinarizer"):
+            model.fit(X, y)
 
 
 SAMPLERS = [RandomOverSampler(random_state=0), RandomUnderSampler(random_state=0), SMOTE()]
@@ -149,6 +172,32 @@ def test_a_sampler_before_the_student_is_refused_before_the_teacher_is_asked(sam
         DistilledClassifier(Teacher(), pipe, cv=2).fit(X, Y)
 
 
+def test_weights_do_not_go_to_the_rows_of_a_sampler():
+    weight = np.where(Y == 1, 3.0, 1.0)
+    teacher = make_sampling(StandardScaler(), RandomUnderSampler(random_state=0), GaussianNB())
+    with pytest.raises(ValueError, match="sample_weight would go to other rows"):
+        as_teacher(teacher).fit(X, Y, sample_weight=weight)
+    model = DistilledClassifier(teacher, student(), cv=2, random_state=0)
+    weighted = model.fit(X, Y, weight).teacher_.predict_proba(X)
+    np.testing.assert_array_equal(weighted, model.fit(X, Y).teacher_.predict_proba(X))
+
+
+def test_a_cache_knows_a_teacher_with_a_sampler():
+    teacher = make_sampling(RandomOverSampler(random_state=0), LogisticRegression()).fit(X, Y)
+    other = make_sampling(RandomOverSampler(random_state=1), LogisticRegression()).fit(X, Y)
+    cache = TeacherCache()
+    for asked, new in ((teacher, 90), (clone(teacher).fit(X, Y), 0), (other, 90)):
+        before = cache.info()["misses"]
+        DistilledClassifier(asked, student(), cache=cache).fit(X, Y)
+        assert cache.info()["misses"] - before == new
+
+
+def test_a_search_as_student_that_keeps_none():
+    search = GridSearchCV(student(), {"lr": [0.1]}, cv=2, refit=False)
+    with pytest.raises(ValueError, match="refit=False, which keeps no student"):
+        DistilledClassifier(LogisticRegression(), search, cv=2).fit(X, Y)
+
+
 def test_a_sampler_before_both_is_what_the_message_says():
     model = make_sampling(
         RandomOverSampler(random_state=0),
@@ -176,3 +225,12 @@ def test_predicting_needs_no_sampler(tmp_path):
     assert "StudentClassifier" in str(model_card(model))
     nested = without_samplers(Pipeline([("outer", SamplingPipeline(model.steps))]))
     assert [type(step) for _, step in nested[0].steps] == [StandardScaler, StudentClassifier]
+
+
+def test_a_pipeline_of_imblearn_inside_is_saved_as_one_of_scikit_learn(tmp_path):
+    pipe = make_sampling(StandardScaler(), StudentClassifier(max_epochs=1, random_state=0))
+    model = DistilledClassifier(LogisticRegression(), pipe, cv=2).fit(X, Y)
+    save(model, tmp_path / "model.lelp")
+    loaded = load(tmp_path / "model.lelp")
+    assert type(loaded.student_) is Pipeline
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
