@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -167,9 +168,11 @@ class StudentPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             parts = [read(module(chunk.to(device), for_loss=False)).cpu() for chunk in chunks]
             found = parts[0] if len(parts) == 1 else torch.cat(parts)
             found = found if order is None else found[order.argsort()]
-            if not isfinite(found.sum().item()):
+            answers = found.numpy()
+            # Quicker than torch's sum. Squares of large answers may overflow, and are looked at.
+            if not isfinite(np.vdot(answers, answers)):
                 _refuse_rows(found)
-            return found.numpy()
+            return answers
 
 
 def _refuse_rows(found: Tensor) -> None:
