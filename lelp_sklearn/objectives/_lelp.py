@@ -32,7 +32,7 @@ from lelp_sklearn.subclasses._base import subclass_counts
 
 
 def default_projector() -> SubclassSplitter:
-    """The splitter of those who name none; benchmarks/splitters.py says why."""
+    """The splitter of those who name none."""
     return ClusterSplitter(n_subclasses="auto")
 
 
@@ -52,8 +52,8 @@ class LELP(DefaultObjects, Objective):
     Parameters
     ----------
     projector : SubclassSplitter, default=None
-        Splits the classes; it is cloned. None is ``ClusterSplitter(n_subclasses="auto")``, k-means,
-        which served small students best on ten tables; the paper's is :class:`LELPProjector`.
+        Splits the classes; it is cloned. None is ``ClusterSplitter(n_subclasses="auto")``, k-means;
+        the paper's is :class:`LELPProjector`.
     temperature : float, default=1.0
         tau above 0, of the class probabilities; the projector's own temperature is apart from it.
     alpha : float, default=0.5
