@@ -229,9 +229,11 @@ def check_fitted(objective: Any, made: Any, n_classes: int) -> Objective:
 
 
 def checked_targets(
-    objective: Objective, targets: Any, n_rows: int, taken: tuple[str, ...] = RESERVED
+    objective: Objective, targets: Any, n_rows: int | None, taken: tuple[str, ...] = RESERVED
 ) -> dict[str, NDArray]:
     """What an objective's ``targets`` or ``prepare`` gave, if that is row-aligned numbers.
+
+    The number of rows is None where only the student knows it, who checks again.
 
     Raises
     ------
@@ -256,7 +258,7 @@ def checked_targets(
             raise TypeError(
                 f"the target {key!r} of {name} is of dtype {array.dtype}: expected numbers."
             )
-        if array.ndim == 0 or len(array) != n_rows:
+        if array.ndim == 0 or len(array) != (len(array) if n_rows is None else n_rows):
             raise ValueError(
                 f"the target {key!r} of {name} has shape {array.shape}: expected one row for each "
                 f"of the {n_rows} rows, in the same order."

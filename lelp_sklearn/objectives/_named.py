@@ -91,7 +91,7 @@ class NamedObjectives(Objective, BaseComposition):
 
     def targets(self, teacher: TeacherOutputs) -> dict[str, NDArray]:
         """Each objective's targets under its name."""
-        n_rows = len(getattr(teacher, teacher.given[0])) if teacher.given else 0
+        n_rows = len(getattr(teacher, teacher.given[0])) if teacher.given else None
         return {
             f"{name}.{key}": values
             for name, part in self.objectives_

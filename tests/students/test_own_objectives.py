@@ -18,6 +18,7 @@ from lelp_sklearn import (
     SP,
     VID,
     CompRess,
+    CrossEntropy,
     DistilledClassifier,
     EmbeddingApproximation,
     EmbeddingMatching,
@@ -120,6 +121,25 @@ class Own(Objective):
 def test_targets_are_checked(made, message, wrap):
     with pytest.raises((TypeError, ValueError), match=message):
         student(wrap(Own(made))).fit(X, Y, **ARRAYS)
+
+
+class OfLabels(Objective):
+    """Targets from the labels of fit, which no teacher gives."""
+
+    def fit(self, teacher, y, classes, random_state, student_inputs=None):
+        self.codes_ = y
+        return super().fit(teacher, y, classes, random_state)
+
+    def targets(self, teacher):
+        return {"codes": self.codes_}
+
+    def loss(self, outputs, targets, progress):
+        return nn.functional.cross_entropy(outputs.logits, targets["codes"])
+
+
+def test_targets_without_a_teacher():
+    for objective in (OfLabels(), OfLabels() + CrossEntropy()):
+        assert student(objective).fit(X, Y).predict(X).shape == (150,)
 
 
 def test_tensors_are_targets_too():
